@@ -1,0 +1,1 @@
+"""What is in the house, and how to make it act. Knows nothing of language or of models."""
