@@ -1,0 +1,7 @@
+"""Neural networks and nothing else: one engine a file, behind two or three verbs. Knows nothing of homes."""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """The root of every error that this package raises on purpose; the text says what to do, for a person."""

@@ -1,0 +1,202 @@
+"""Writes a Llama with a SentencePiece vocabulary as GGUF, so that llama.cpp computes what the training computed.
+
+The tokenizer has to be one that llama.cpp cuts as SentencePiece does: BPE, normalization_rule_name="identity",
+remove_extra_whitespaces=False, character_coverage=1.0, byte_fallback=True, symbols as user_defined_symbols. With
+add_dummy_prefix=True llama.cpp puts a space after every symbol as well as at the start, which SentencePiece does not:
+train with add_dummy_prefix=False and let the text begin with a space.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from models import ModelError
+from models.export import sentencepiece
+from models.export.sentencepiece import PieceType, SentencePieceModel
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaConfig:
+    """The shape of the network. `context` is the longest text in tokens; `tied`: the head is the embedding."""
+
+    dim: int
+    layers: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    vocab: int
+    context: int
+    norm_eps: float = 1e-5
+    rope_base: float = 10000.0
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads or self.heads % self.kv_heads or (self.dim // self.heads) % 2:
+            raise ValueError(f"{self.heads} heads and {self.kv_heads} key-value heads do not divide {self.dim}")
+
+    @property
+    def head_size(self) -> int:
+        return self.dim // self.heads
+
+
+_LAYER = {
+    "attn_norm": "attn_norm",
+    "q": "attn_q",
+    "k": "attn_k",
+    "v": "attn_v",
+    "o": "attn_output",
+    "ffn_norm": "ffn_norm",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+}
+
+
+def shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
+    """The tensors that `write_gguf` wants, as [out, in], with a half-split rope."""
+    d, kv, f = config.dim, config.kv_heads * config.head_size, config.ffn
+    layer: dict[str, tuple[int, ...]] = {
+        "attn_norm": (d,),
+        "q": (d, d),
+        "k": (kv, d),
+        "v": (kv, d),
+        "o": (d, d),
+        "ffn_norm": (d,),
+        "gate": (f, d),
+        "up": (f, d),
+        "down": (d, f),
+    }
+    wanted: dict[str, tuple[int, ...]] = {
+        "tok.weight": (config.vocab, d),
+        "norm.weight": (d,),
+    }
+    if not config.tied:
+        wanted["head.weight"] = (config.vocab, d)
+    for n in range(config.layers):
+        wanted |= {f"layers.{n}.{name}.weight": shape for name, shape in layer.items()}
+    return wanted
+
+
+def gguf_name(name: str) -> str:
+    """The name in the file of one of the tensors of `shapes`."""
+    top = {
+        "tok.weight": "token_embd.weight",
+        "norm.weight": "output_norm.weight",
+        "head.weight": "output.weight",
+    }
+    if name in top:
+        return top[name]
+    _, n, part, _ = name.split(".")
+    return f"blk.{n}.{_LAYER[part]}.weight"
+
+
+def write_gguf(
+    path: Path,
+    *,
+    config: LlamaConfig,
+    tensors: Mapping[str, Array],
+    tokenizer_model: Path,
+    metadata: Mapping[str, str],
+    dtype: Literal["f16", "f32"] = "f16",
+) -> None:
+    """Write `tensors` (the names and shapes of `shapes(config)`) to `path`, whole or not at all.
+
+    Matrices are stored as `dtype`, vectors as F32. `metadata` are further keys such as general.name, general.license.
+    Raises ModelError for tensors or a tokenizer that do not fit the configuration.
+    """
+    _check(config, tensors)
+    vocabulary = sentencepiece.read(tokenizer_model)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    writer = gguf.GGUFWriter(temporary, "llama")
+    try:
+        _write_config(writer, config, dtype, metadata)
+        _write_vocabulary(writer, vocabulary, config.vocab)
+        for name, array in _converted(config, tensors, dtype):
+            writer.add_tensor(name, array)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check(config: LlamaConfig, tensors: Mapping[str, Array]) -> None:
+    wanted = shapes(config)
+    if odd := sorted(wanted.keys() ^ tensors.keys()):
+        raise ModelError(f"missing or unknown tensors: {', '.join(odd[:8])}")
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape:
+            raise ModelError(f"{name} is {tensors[name].shape}, not {shape}")
+
+
+def _write_config(
+    writer: gguf.GGUFWriter,
+    config: LlamaConfig,
+    dtype: Literal["f16", "f32"],
+    metadata: Mapping[str, str],
+) -> None:
+    for key, value in metadata.items():
+        writer.add_string(key, value)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if dtype == "f16" else gguf.LlamaFileType.ALL_F32)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_context_length(config.context)
+    writer.add_embedding_length(config.dim)
+    writer.add_block_count(config.layers)
+    writer.add_feed_forward_length(config.ffn)
+    writer.add_head_count(config.heads)
+    writer.add_head_count_kv(config.kv_heads)
+    writer.add_rope_dimension_count(config.head_size)
+    writer.add_rope_freq_base(config.rope_base)
+    writer.add_layer_norm_rms_eps(config.norm_eps)
+    writer.add_vocab_size(config.vocab)
+
+
+def _write_vocabulary(writer: gguf.GGUFWriter, model: SentencePieceModel, size: int) -> None:
+    """llama.cpp wants as many tokens as embedding rows, each name once: a second one ends the process."""
+    padding = size - len(model.pieces)
+    if padding < 0:
+        raise ModelError(f"the tokenizer has {len(model.pieces)} pieces, the embedding {size} rows")
+    if min(model.bos, model.eos, model.unk) < 0:
+        raise ModelError("the tokenizer needs pieces for unknown, beginning and end")
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([p.text for p in model.pieces] + [f"<unused_{n}>" for n in range(padding)])
+    writer.add_token_scores([p.score for p in model.pieces] + [0.0] * padding)
+    writer.add_token_types([int(p.type) for p in model.pieces] + [int(PieceType.UNUSED)] * padding)
+    writer.add_bos_token_id(model.bos)
+    writer.add_eos_token_id(model.eos)
+    writer.add_unk_token_id(model.unk)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(model.add_space_prefix)
+
+
+def _converted(
+    config: LlamaConfig, tensors: Mapping[str, Array], dtype: Literal["f16", "f32"]
+) -> Iterator[tuple[str, Array]]:
+    for name in shapes(config):
+        array = tensors[name]
+        part = name.split(".")[-2]
+        if part in ("q", "k"):
+            array = interleave_rope(array, config.heads if part == "q" else config.kv_heads)
+        kind = np.float16 if dtype == "f16" and array.ndim == 2 else np.float32
+        yield gguf_name(name), np.ascontiguousarray(array, dtype=kind)
+
+
+def interleave_rope(weight: Array, heads: int) -> Array:
+    """Rows of Q or K from half-split rope (i with i + size/2) to neighbours (2i with 2i + 1), as llama.cpp has them."""
+    rows, columns = weight.shape
+    halves = weight.reshape(heads, 2, rows // heads // 2, columns)
+    return halves.swapaxes(1, 2).reshape(rows, columns)
