@@ -1,9 +1,9 @@
 """Writes a Llama with a SentencePiece vocabulary as GGUF, so that llama.cpp computes what the training computed.
 
 The tokenizer has to be one that llama.cpp cuts as SentencePiece does: BPE, normalization_rule_name="identity",
-remove_extra_whitespaces=False, character_coverage=1.0, byte_fallback=True, symbols as user_defined_symbols. With
-add_dummy_prefix=True llama.cpp puts a space after every symbol as well as at the start, which SentencePiece does not:
-train with add_dummy_prefix=False and let the text begin with a space.
+character_coverage=1.0, byte_fallback=True, symbols as user_defined_symbols. With add_dummy_prefix=True llama.cpp puts a
+space after every symbol as well as at the start, so text is cut as SentencePiece cuts it only up to the first symbol
+(which is all that a prompt has); with add_dummy_prefix=False and texts that begin with a space, everywhere.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def write_gguf(
         writer.close()
         temporary.replace(path)
     finally:
+        writer.close()
         temporary.unlink(missing_ok=True)
 
 
