@@ -98,4 +98,4 @@ async def start_broker(tmp_path: Path) -> AsyncIterator[StartBroker]:
 @pytest.fixture
 async def broker(start_broker: StartBroker) -> Broker:
     """A running broker that lets anyone in; `.host`, `.port`, `await stop()`, `await start()`."""
-    return await start_broker("allow_anonymous true\nmax_queued_messages 0")
+    return await start_broker("allow_anonymous true")
