@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CONNECTS_WITHIN = (
     5.0  # seconds for a CONNACK; a broker across a slow Wi-Fi takes 0.3, a port that is no MQTT never ends
 )
+# amqtt misreads a CONNECT of MQTT 5 that has a will, and waits for the rest of it for ever; then 3.1.1 gets its turn.
+FIRST_PROTOCOL_WITHIN = 2.0
 ANSWERS_WITHIN = 10.0  # seconds for a SUBACK or PUBACK
 FIRST_WAIT, LONGEST_WAIT = (
     0.25,
@@ -204,6 +206,7 @@ class Link:
         self._wanted: dict[str, int] = {}  # filter -> QoS
         self._known: set[str] = set()  # filters that the broker has acknowledged on this connection
         self._hooks: list[Hook] = []
+        self._lost_hooks: list[Callable[[], None]] = []
         self._to_greet: list[Hook] = []  # hooks that were not called on this connection yet
         self._greetings: set[asyncio.Task[None]] = set()
         self._connected = asyncio.Event()
@@ -278,6 +281,14 @@ class Link:
             self._to_greet.append(hook)
             self._settle()
 
+    def on_lost(self, hook: Callable[[], None]) -> None:
+        """Calls `hook` each time that the line was lost."""
+        self._lost_hooks.append(hook)
+
+    def forget_hooks(self, *hooks: Callable[[], object]) -> None:
+        self._hooks = [h for h in self._hooks if h not in hooks]
+        self._lost_hooks = [h for h in self._lost_hooks if h not in hooks]
+
     async def wait_connected(self) -> None:
         await self._connected.wait()
 
@@ -337,7 +348,7 @@ class Link:
         """A connected client, with the first protocol version that the broker speaks."""
         for version in self._protocols[:-1]:
             try:
-                return await self._connect_with(version)
+                return await self._connect_with(version, FIRST_PROTOCOL_WITHIN)
             except aiomqtt.MqttCodeError as error:
                 if _code(error) not in _UNSUPPORTED_VERSION:
                     raise
@@ -345,11 +356,11 @@ class Link:
                 if "timed out" not in str(error).lower():
                     raise
             log.debug("the broker at %s does not speak MQTT %s", self.settings.address, version.name)
-        connected = await self._connect_with(self._protocols[-1])
+        connected = await self._connect_with(self._protocols[-1], CONNECTS_WITHIN)
         self._protocols = self._protocols[-1:]
         return connected
 
-    async def _connect_with(self, version: aiomqtt.ProtocolVersion) -> _Connected:
+    async def _connect_with(self, version: aiomqtt.ProtocolVersion, within: float) -> _Connected:
         will = None
         if self._status_topic is not None:
             will = aiomqtt.Will(self._status_topic, OFFLINE, qos=1, retain=True)
@@ -361,7 +372,7 @@ class Link:
             identifier=self._client_id,
             protocol=version,
             will=will,
-            timeout=CONNECTS_WITHIN,
+            timeout=within,
             keepalive=self.settings.keepalive,
             tls_context=self._tls,
         )
@@ -385,6 +396,8 @@ class Link:
             self._client = None
             self._connected.clear()
             self._settled.clear()
+            for lost in self._lost_hooks:
+                lost()
             for task in (helper, *self._greetings):
                 task.cancel()
             await asyncio.gather(helper, *self._greetings, return_exceptions=True)
