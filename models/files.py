@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -173,7 +174,7 @@ def _go_on(pin: Pin, part: Path, progress: Progress, url: str) -> bool:
             done = _copy(response, part, have, lambda n: progress(n, total))
     except urllib.error.HTTPError as error:
         return _refused(pin, part, error)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         raise _LostError(f"no connection to {url} ({getattr(error, 'reason', error)})") from error
     return total is None or done >= total
 

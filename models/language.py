@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,7 +200,9 @@ def _context(model: Any, threads: int) -> Any:
 
 def _tokenizer(vocab: Any, size: int) -> LLTokenizer:
     try:
-        return lltokenizer_from_vocab(vocab, size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # llguidance 1.9.1 calls llama_token_get_attr
+            return lltokenizer_from_vocab(vocab, size)
     except ValueError as error:
         raise ModelError(f"the model's vocabulary cannot be used: {error}") from error
 

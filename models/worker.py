@@ -199,7 +199,7 @@ def main() -> None:
     opening = json.loads(requests.readline() or "null")
     if opening is None:
         return
-    from models.language import LanguageModel  # noqa: PLC0415 - the engine is loaded in the child only
+    from models.language import LanguageModel  # here, so that only the child loads the engine
 
     try:
         model = LanguageModel(Path(opening["path"]), threads=opening["threads"])

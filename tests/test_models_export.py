@@ -16,6 +16,7 @@ from models import ModelError
 from models.export import sentencepiece
 from models.export.gguf import LlamaConfig, gguf_name, interleave_rope, shapes, write_gguf
 from models.export.quantise import quantise
+from models.export.stand_in import random_tensors
 
 CONFIG = LlamaConfig(dim=256, layers=2, heads=4, kv_heads=2, ffn=512, vocab=400, context=256)
 SYMBOLS = ["<do>", "<none>", "<and>", "<turn_on>", "<turn_off>", "<what>", "<to>"]
@@ -57,22 +58,10 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_tokenizer(tmp_path_factory.mktemp("tokenizer") / "words.model")
 
 
-def weights(config: LlamaConfig, seed: int = 0) -> Weights:
-    random = np.random.default_rng(seed)
-
-    def tensor(shape: tuple[int, ...]) -> NDArray[np.float32]:
-        if len(shape) == 1:
-            return (1 + 0.1 * random.standard_normal(shape)).astype(np.float32)
-        matrix: NDArray[np.float32] = (random.standard_normal(shape) / np.sqrt(shape[1])).astype(np.float32)
-        return matrix
-
-    return {name: tensor(shape) for name, shape in shapes(config).items()}
-
-
 @pytest.fixture(scope="session")
 def f32(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     path = tmp_path_factory.mktemp("model") / "f32.gguf"
-    write_gguf(path, config=CONFIG, tensors=weights(CONFIG), tokenizer_model=tokenizer, metadata={}, dtype="f32")
+    write_gguf(path, config=CONFIG, tensors=random_tensors(CONFIG), tokenizer_model=tokenizer, metadata={}, dtype="f32")
     return path
 
 
@@ -126,7 +115,7 @@ def logits_of(path: Path, tokens: list[int]) -> NDArray[np.float32]:
 @pytest.mark.parametrize("tied", [True, False])
 def test_llama_cpp_computes_what_numpy_computes(tmp_path: Path, tokenizer: Path, tied: bool) -> None:
     config = LlamaConfig(dim=96, layers=2, heads=6, kv_heads=3, ffn=160, vocab=400, context=256, tied=tied)
-    w = weights(config, seed=1)
+    w = random_tensors(config, seed=1)
     path = tmp_path / "m.gguf"
     write_gguf(path, config=config, tensors=w, tokenizer_model=tokenizer, metadata={}, dtype="f32")
     tokens = [1, 5, 300, 17, 17, 42, 5, 260, 339, 7, 11, 80]
@@ -135,7 +124,7 @@ def test_llama_cpp_computes_what_numpy_computes(tmp_path: Path, tokenizer: Path,
 
 
 def test_f16_loses_little_and_four_bits_stay_close(tmp_path: Path, tokenizer: Path) -> None:
-    w = weights(CONFIG)
+    w = random_tensors(CONFIG)
     f16, q4, q8 = tmp_path / "f16.gguf", tmp_path / "q4.gguf", tmp_path / "q8.gguf"
     write_gguf(f16, config=CONFIG, tensors=w, tokenizer_model=tokenizer, metadata={"general.name": "test"})
     quantise(f16, q4, token_embedding_type="q8_0")
@@ -230,7 +219,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, data: bytes) -> 
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path, tokenizer: Path) -> None:
-    w = weights(CONFIG)
+    w = random_tensors(CONFIG)
     missing = {k: v for k, v in w.items() if k != "layers.1.q.weight"}
     bent = w | {"norm.weight": np.ones(3, dtype=np.float32)}
     for tensors, match in ((missing, "layers.1.q"), (bent, "norm.weight"), (w | {"x": w["norm.weight"]}, "x")):
@@ -238,5 +227,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, tokenizer: Path) -> N
             write_gguf(tmp_path / "m.gguf", config=CONFIG, tensors=tensors, tokenizer_model=tokenizer, metadata={})
     small = LlamaConfig(dim=32, layers=1, heads=2, kv_heads=1, ffn=32, vocab=100, context=8)
     with pytest.raises(ModelError, match="100 rows"):
-        write_gguf(tmp_path / "m.gguf", config=small, tensors=weights(small), tokenizer_model=tokenizer, metadata={})
+        write_gguf(
+            tmp_path / "m.gguf", config=small, tensors=random_tensors(small), tokenizer_model=tokenizer, metadata={}
+        )
     assert list(tmp_path.iterdir()) == []

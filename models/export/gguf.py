@@ -105,7 +105,7 @@ def write_gguf(
     *,
     config: LlamaConfig,
     tensors: Mapping[str, Array],
-    tokenizer_model: Path,
+    tokenizer_model: Path | SentencePieceModel,
     metadata: Mapping[str, str],
     dtype: Literal["f16", "f32"] = "f16",
 ) -> None:
@@ -115,7 +115,7 @@ def write_gguf(
     Raises ModelError for tensors or a tokenizer that do not fit the configuration.
     """
     _check(config, tensors)
-    vocabulary = sentencepiece.read(tokenizer_model)
+    vocabulary = sentencepiece.read(tokenizer_model) if isinstance(tokenizer_model, Path) else tokenizer_model
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     writer = gguf.GGUFWriter(temporary, "llama")
     try:
