@@ -1,0 +1,765 @@
+"""The words of the corpus: rooms, floors, things, names, numbers, colours. An open vocabulary, so that copying is learned."""
+
+from __future__ import annotations
+
+import random
+
+from intents.corpus.phrases import Filler, Sampler
+
+ROOMS = (
+    "kitchen|living room|bedroom|bathroom|hallway|hall|office|study|garage|garden|dining room|guest room|guest bedroom|"
+    "master bedroom|kids room|nursery|attic|basement|cellar|porch|patio|balcony|terrace|laundry room|utility room|"
+    "pantry|lounge|den|library|gym|playroom|play room|conservatory|entrance|entryway|foyer|stairs|staircase|landing|"
+    "loft|shed|barn|workshop|driveway|back yard|backyard|front yard|yard|pool|sauna|spa|closet|wardrobe|toilet|restroom|"
+    "washroom|shower|en suite|family room|sitting room|sunroom|media room|home cinema|home theater|music room|"
+    "game room|games room|studio|wine cellar|boiler room|server room|storage room|mud room|cloakroom|corridor|lobby|"
+    "kitchenette|greenhouse|deck|rooftop terrace|courtyard|veranda|gazebo|pergola|carport|bar|chapel|stable|dock|"
+    "guest house|pool house|tea room|reading room|dressing room|spare room|box room|bunk room|snug|parlor|boys room|"
+    "girls room|drawing room|meeting room|conference room|reception|front room|back room|downstairs bathroom|"
+    "upstairs bathroom|guest bathroom|master bathroom|main bathroom|upstairs hallway|top floor office|north wing|"
+    "summer house|tennis court|vineyard|orchard|pond|well|fountain|helipad|infinity pool|pavilion|this room|my room|our room"
+).split("|")
+FLOORS = (
+    "first floor|second floor|third floor|ground floor|top floor|upper floor|lower floor|main floor|basement level|"
+    "upstairs|downstairs|attic floor|lower level|upper level|mezzanine|fourth floor"
+).split("|")
+PEOPLE = (
+    "emma|liam|noah|olivia|ava|sophia|mia|lucas|ethan|oliver|james|ben|anna|maria|peter|paul|tom|jack|lily|ella|grace|"
+    "henry|leo|max|sam|alice|chloe|zoe|ruby|nina|carlos|diego|yuki|hana|omar|fatima|ivan|olga|lars|ingrid|pierre|"
+    "amelie|giulia|marco|raj|priya|wei|chen|kofi|amara|sean|niamh|dad|mum|mom|grandma|grandpa|dave|karen|steve|julia|bob"
+).split("|")
+MODIFIERS = (
+    "left|right|middle|front|back|side|main|small|big|little|large|old|new|smart|corner|wall|ceiling|floor|desk|table|"
+    "reading|night|bedside|standing|hanging|outdoor|indoor|overhead|under cabinet|counter|island|mirror|vanity|window|"
+    "accent|mood|fairy|christmas|string|strip|spot|track|pendant|hue|ikea|sonos|philips|north|south|east|west|upper|lower|"
+    "top|bottom|inner|outer|red|blue|green|white|black|yellow|golden|silver|glass|wooden|copper|first|second|third|spare|"
+    "guest|kids|baby|dog|cat|plant|aquarium|fish tank|sofa|couch|tv|closet|stair|entry|door|shelf|bookcase|piano|workbench|"
+    "disco|party|rainbow|moon|sun|star|cloud|lava|bubble|salt|edison|vintage|antique|tiffany|cozy|bright|dim|warm"
+).split("|")
+MADE_UP = "ba be bi bo bu da de di do du fa fe fi ga go ka ke ki ko la le li lo lu ma me mi mo na ne ni no pa pe pi po ra re ri ro ru sa se si so ta te ti to va ve vi vo wa xa ya za zo zen ton lex dor mar vin bel sol nor tek".split()
+ODD_NAMES = (
+    "rover|big bertha|sparky|play corner|old faithful|the beast|mister clean|dusty|robbie|jarvis|starlight|moonbeam|"
+    "lighthouse|aurora|nebula|the monster|hal|r2d2|wall e|johnny five|buddy|the tower|command center|bat cave|the nest|"
+    "reading nook|breakfast corner|homework corner|dog bed|cat tree|fish tank|the shrine|art wall|trophy case|mini bar|"
+    "snack station|craft table|work bench|play pen|snowman|santa|pumpkin|the tree|wemo|roomba|nest|hue go|echo|sonos one"
+).split("|")
+
+LAMP = "light|light|light|lamp|lamp|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
+LAMPS = "lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
+APPLIANCE = (
+    "coffee machine|coffee maker|kettle|toaster|oven|microwave|dishwasher|washing machine|washer|dryer|tumble dryer|"
+    "fridge|freezer|heater|space heater|radiator|electric blanket|iron|printer|computer|router|pc|monitor|projector|"
+    "humidifier|dehumidifier|air purifier|purifier|diffuser|fountain|pump|pool pump|well pump|sprinkler|fireplace|"
+    "plug|socket|outlet|smart plug|smart socket|switch|power strip|extension cord|wemo plug|charger|car charger|"
+    "aquarium pump|christmas tree|doorbell|siren|alarm siren|camera|security system|water heater|boiler|towel warmer|"
+    "hot tub|jacuzzi|rice cooker|slow cooker|air fryer|grill|extractor|extractor hood|exhaust fan|game console|playstation|"
+    "xbox|amplifier|receiver|subwoofer|soundbar|media server|pond pump|treadmill|massage chair|sewing machine|pump controller|relay|irrigation controller|heat lamp|sunlamp|bug zapper"
+)
+FAN = "fan|fan|ceiling fan|exhaust fan|ventilator|bathroom fan|extractor fan|desk fan|tower fan|ventilation|air purifier|vent fan"
+CLIMATE = "thermostat|thermostat|heating|heater|heat|radiator|air conditioner|air conditioning|ac|a c|aircon|floor heating|underfloor heating|heat pump|climate control|climate|boiler|hvac|smart thermostat|pool heater|towel radiator|furnace"
+COVER = "blinds|blind|curtain|curtains|shade|shades|shutter|shutters|roller blind|roller shutter|roller shutters|venetian blinds|awning|window|skylight|drapes|garage door|gate|door|sun blind|roman shade|smart curtain|screen|projector screen|canopy|sunshade|garage door opener|driveway gate|roof window|hatch"
+COVERS = "blinds|curtains|shades|shutters|drapes|windows|garage doors|roller shutters|roller blinds|skylights|awnings|gates|covers|doors"
+VALVE = "valve|water valve|main valve|gas valve|irrigation valve|sprinkler valve|irrigation|irrigation system|sprinklers|water supply|radiator valve|smart water valve|tap|shutoff valve|drip line|drip system|watering system|heating valve"
+LOCK = "door|door|front door|back door|side door|lock|door lock|smart lock|deadbolt|gate|garage door|main entrance|entrance door|patio door|cellar door|sliding door|gate lock|entry lock|cabinet|safe|main door|sliding doors|kitchen door|shed door|mailbox|terrace door|screen door|basement door|office door"
+MEDIA = "tv|telly|television|speaker|speakers|radio|stereo|smart speaker|sound system|soundbar|music player|hi fi|surround sound|receiver|media player|apple tv|chromecast|echo|sonos|music system|outdoor speakers|projector|home theater|samsung|smart tv|amp|audio system|turntable|jukebox|record player"
+VACUUM = "vacuum|vacuum cleaner|robot vacuum|robot|roomba|hoover|robot vacuum cleaner|roborock|robot cleaner|cleaning robot|mop|robot mop|vac|dyson|deebot|cleaner"
+MOWER = "lawn mower|mower|robot mower|lawnmower|robotic mower|automower|grass cutter|mowing robot"
+ACTIVITY = "movie|party|night|morning|evening|dinner|reading|romantic|gaming|cooking|sleep|bedtime|good night|good morning|relax|focus|work|away|vacation|holiday|guest|cleaning|stealth|cinema|sunset|sunrise|christmas|welcome home|leaving|study|yoga|workout|breakfast|date night|thunderstorm|ocean|forest|energy saving|wake up|wind down|concentrate|nightlight|tv time|story time|bath time|pizza night"
+
+COLORS = "red|green|blue|yellow|orange|purple|pink|white|violet|magenta|cyan|turquoise|teal|indigo|lime|gold|brown|lavender|coral|salmon|crimson|navy|sky blue|light blue|dark blue|dark red|light green|dark green|aqua|maroon|olive|beige|ivory|mint|peach|amber|fuchsia|hot pink|royal blue|forest green|black|gray|grey|silver|bright red|deep blue|light pink"
+WHITES = "warm white|cool white|cold white|soft white|daylight|day light|candlelight|neutral white|warm|cold|cool|candle light|bright white|natural white|warm light|cold light|ice white|incandescent"
+UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+TENS = {
+    20: "twenty",
+    30: "thirty",
+    40: "forty",
+    50: "fifty",
+    60: "sixty",
+    70: "seventy",
+    80: "eighty",
+    90: "ninety",
+}
+
+
+def spoken(n: int) -> str:
+    """A whole number from 0 to 999 in English words."""
+    if n < 20:
+        return UNITS[n]
+    if n < 100:
+        return TENS[n // 10 * 10] + (" " + UNITS[n % 10] if n % 10 else "")
+    rest = n % 100
+    return f"{UNITS[n // 100]} hundred" + (f" and {spoken(rest)}" if rest else "")
+
+
+def number(low: int, high: int, round_to: int = 1) -> Filler:
+    """A number between the two, in digits or in words."""
+
+    def draw(rng: random.Random) -> str:
+        n = rng.randint(low, high)
+        if round_to > 1 and rng.random() < 0.6:
+            n = max(low, n // round_to * round_to)
+        return str(n) if rng.random() < 0.62 else spoken(n)
+
+    return draw
+
+
+def made_up(rng: random.Random) -> str:
+    return "".join(rng.choice(MADE_UP) for _ in range(rng.randint(2, 3)))
+
+
+def person(rng: random.Random) -> str:
+    return rng.choice(PEOPLE) if rng.random() < 0.8 else made_up(rng)
+
+
+def room(rng: random.Random) -> str:
+    r = rng.random()
+    if r < 0.8:
+        base = rng.choice(ROOMS[:24]) if rng.random() < 0.5 else rng.choice(ROOMS)
+    elif r < 0.9:
+        owner = rng.choice(
+            [
+                "my son",
+                "my daughter",
+                person(rng),
+                person(rng),
+                person(rng),
+                "the boys",
+                "the kids",
+            ]
+        )
+        base = f"{owner}'s {rng.choice(['room', 'bedroom', 'office', 'bathroom', 'study'])}"
+    elif r < 0.95:
+        base = f"{rng.choice(['bedroom', 'bathroom', 'office', 'guest bedroom', 'room'])} {rng.choice('1 2 3 4 one two three'.split())}"
+    else:
+        base = (
+            f"{made_up(rng)} {rng.choice(['room', 'hall', 'wing', 'corner'])}"
+            if rng.random() < 0.6
+            else made_up(rng)
+        )
+    return base
+
+
+def one_of(words: str) -> Filler:
+    choices = words.split("|")
+    return lambda rng: rng.choice(choices)
+
+
+def _owned(rng: random.Random) -> str:
+    return f"{person(rng)}'s" if rng.random() < 0.4 else rng.choice(MODIFIERS)
+
+
+def single(nouns: str) -> Filler:
+    """The name of one thing: bare, with a room, a modifier, a number, or a name of its own."""
+    noun = one_of(nouns)
+
+    def draw(rng: random.Random) -> str:
+        n, r = noun(rng), rng.random()
+        if r < 0.24:
+            return n
+        if r < 0.52:
+            return f"{room(rng)} {n}"
+        if r < 0.68:
+            return f"{_owned(rng)} {n}"
+        if r < 0.80:
+            return f"{n} {rng.choice(['in', 'in', 'in', 'of', 'at', 'on', 'by'])} {rng.choice(['the ', 'the ', ''])}{room(rng)}"
+        if r < 0.85:
+            return f"{room(rng)} {_owned(rng)} {n}"
+        if r < 0.89:
+            return f"{n} {rng.choice('1 2 3 4 5 one two three left right'.split())}"
+        if r < 0.93:
+            return rng.choice(ODD_NAMES)
+        if r < 0.965:
+            return f"{made_up(rng)} {n}" if rng.random() < 0.6 else made_up(rng)
+        return f"{_owned(rng)} {rng.choice(MODIFIERS)}"
+
+    return draw
+
+
+def group(nouns: str) -> Filler:
+    """Several things at once: a plural, with quantifiers, rooms, floors, the whole house."""
+    noun = one_of(nouns)
+
+    def draw(rng: random.Random) -> str:
+        n = noun(rng)
+        single_noun = n[:-1] if n.endswith("s") else n
+        every = rng.choice(
+            [
+                "all the",
+                "all",
+                "all of the",
+                "all my",
+                "every single",
+                "each",
+                "every",
+                "both",
+                "the whole",
+                "each and every",
+                "all our",
+                "any",
+            ]
+        )
+        if every in ("every single", "each", "every", "each and every"):
+            every_n = f"{every} {single_noun}"
+        else:
+            every_n = f"{every} {n}"
+        where = rng.choice(
+            [
+                "in the",
+                "in the",
+                "in",
+                "of the",
+                "at the",
+                "inside the",
+                "across the",
+                "in my",
+            ]
+        )
+        floor = rng.choice(FLOORS)
+        on_floor = (
+            floor
+            if floor in ("upstairs", "downstairs")
+            else f"{rng.choice(['on', 'in', 'on', 'at'])} the {floor}"
+        )
+        if rng.random() < 0.2:
+            on_floor = (
+                f"on the {floor}" if floor not in ("upstairs", "downstairs") else floor
+            )
+        house = rng.choice(
+            [
+                "in the house",
+                "in the whole house",
+                "everywhere",
+                "in the home",
+                "at home",
+                "in my house",
+                "in every room",
+                "across the house",
+                "in the entire house",
+                "across every room",
+                "around the house",
+                "throughout the house",
+                "in all rooms",
+                "in the apartment",
+                "in the flat",
+                "in my home",
+            ]
+        )
+        return rng.choice(
+            [
+                n,
+                n,
+                f"{room(rng)} {n}",
+                f"{room(rng)} {n}",
+                f"{n} {where} {room(rng)}",
+                f"{n} {where} {room(rng)}",
+                every_n,
+                every_n,
+                f"{every_n} {where} {room(rng)}",
+                f"{every} {room(rng)} {n}",
+                f"{floor} {n}",
+                f"{n} {on_floor}",
+                f"{every_n} {on_floor}",
+                f"{every_n} {house}",
+                f"{n} {house}",
+                f"{rng.choice(MODIFIERS)} {n}",
+                f"{person(rng)}'s {n}",
+            ]
+        )
+
+    return draw
+
+
+def mix(*parts: tuple[float, Filler]) -> Filler:
+    """One of several fillers, by weight."""
+    weights, fillers = [p[0] for p in parts], [p[1] for p in parts]
+    return lambda rng: rng.choices(fillers, weights)[0](rng)
+
+
+def floor_or_room(rng: random.Random) -> str:
+    return rng.choice(FLOORS) if rng.random() < 0.15 else room(rng)
+
+
+def everything(rng: random.Random) -> str:
+    r = room(rng)
+    return rng.choice(
+        [
+            "everything",
+            "everything",
+            f"everything in the {r}",
+            "all devices",
+            f"all the devices in the {r}",
+            "everything upstairs",
+            "everything downstairs",
+            f"all switches in the {r}",
+            "the whole house",
+            "all the switches",
+            "all appliances",
+            "every device",
+            f"{r}",
+        ]
+    )
+
+
+def duration(rng: random.Random) -> str:
+    unit = rng.choice(["second", "minute", "minute", "minute", "hour"])
+    n = (
+        rng.choice(
+            [1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 90, rng.randint(1, 120)]
+        )
+        if unit != "hour"
+        else rng.randint(1, 12)
+    )
+    count = str(n) if rng.random() < 0.62 else spoken(n)
+    plural = unit if n == 1 or rng.random() < 0.3 else unit + "s"
+    r = rng.random()
+    if r < 0.75:
+        return f"{count} {plural}"
+    if r < 0.80:
+        return rng.choice(
+            [
+                "half an hour",
+                "an hour",
+                "a minute",
+                "half a minute",
+                "a quarter of an hour",
+                "an hour and a half",
+                "a couple of minutes",
+                "a few minutes",
+                "a second",
+            ]
+        )
+    if r < 0.87:
+        return f"{rng.choice(['one', '1', 'two', '2', 'an', '3'])} {rng.choice(['hour', 'hours'])} {rng.choice(['and ', ''])}{rng.choice(['5', '10', '15', '20', '30', 'thirty', 'ten', 'fifteen'])} minutes"
+    if r < 0.94:
+        return f"{count} {rng.choice(['minute', 'minutes'])} {rng.choice(['and ', ''])}{rng.choice(['30', '15', '45', 'ten', 'thirty', '20'])} seconds"
+    return f"{count} and a half {rng.choice(['minutes', 'hours'])}"
+
+
+def clock(rng: random.Random) -> str:
+    hour = rng.randint(1, 12)
+    said = str(hour) if rng.random() < 0.5 else spoken(hour)
+    minutes = rng.choice(["", "", "", " thirty", " fifteen", " forty five", " oh five"])
+    suffix = rng.choice(
+        [
+            " am",
+            " pm",
+            " a m",
+            " p m",
+            " o'clock",
+            "",
+            " in the morning",
+            " in the evening",
+            " tonight",
+            " tomorrow",
+        ]
+    )
+    r = rng.random()
+    if r < 0.2:
+        return f"{hour}:{rng.choice(['00', '15', '30', '45', '05'])}{rng.choice(['', ' am', ' pm'])}"
+    if r < 0.3:
+        return (
+            rng.choice(["half past", "quarter past", "quarter to", "ten to"])
+            + f" {said}"
+        )
+    if r < 0.36:
+        return rng.choice(
+            [
+                "noon",
+                "midnight",
+                "sunset",
+                "sunrise",
+                "tomorrow morning",
+                "tonight",
+                "dawn",
+            ]
+        )
+    return said + minutes + suffix
+
+
+_percent_number = number(0, 100, 10)
+
+
+def percent(rng: random.Random) -> str:
+    r = rng.random()
+    if r < 0.62:
+        return f"{_percent_number(rng)} {rng.choice(['%', '%', 'percent', 'percent', 'per cent'])}"
+    if r < 0.8:
+        return _percent_number(rng)
+    return rng.choice(
+        [
+            "half",
+            "maximum",
+            "minimum",
+            "max",
+            "min",
+            "full",
+            "the maximum",
+            "the minimum",
+            "the highest",
+            "the lowest",
+            "a quarter",
+            "three quarters",
+            "the max",
+            "low",
+            "medium",
+            "high",
+            "highest",
+            "lowest",
+            "a third",
+            "level two",
+            "level 3",
+            "level five",
+            "half way",
+            "fifty",
+            "seven",
+            "full power",
+        ]
+    )
+
+
+def degrees(rng: random.Random) -> str:
+    n = rng.randint(10, 30) if rng.random() < 0.75 else rng.randint(50, 86)
+    count = str(n) if rng.random() < 0.65 else spoken(n)
+    if rng.random() < 0.1:
+        count = f"{n}.5" if rng.random() < 0.6 else f"{spoken(n)} point five"
+    return count + rng.choice(
+        [
+            " degrees",
+            " degrees",
+            " degrees",
+            "",
+            "",
+            " °",
+            " degrees celsius",
+            " celsius",
+            " degrees fahrenheit",
+            " fahrenheit",
+            " c",
+            " f",
+            " ° c",
+        ]
+    )
+
+
+def kelvin(rng: random.Random) -> str:
+    return (
+        f"{rng.randrange(2000, 6600, 100)}{rng.choice([' kelvin', ' k', ' kelvins'])}"
+    )
+
+
+FILLERS: dict[str, Filler | str] = {
+    "the": lambda rng: rng.choice(
+        ["the", "the", "the", "the", "my", "", "", "our", "that", "this"]
+    ),
+    "room": room,
+    "floor": one_of("|".join(FLOORS)),
+    "area": floor_or_room,
+    "person": person,
+    "madeup": made_up,
+    "lamp": mix((3, single(LAMP)), (2, group(LAMPS))),
+    "lamps": group(LAMPS),
+    "appliance": single(APPLIANCE),
+    "fan": mix((4, single(FAN)), (1, group("fans|ceiling fans|exhaust fans"))),
+    "climate": single(CLIMATE),
+    "cover": mix((3, single(COVER)), (2, group(COVERS))),
+    "valve": mix((5, single(VALVE)), (1, group("valves|sprinklers"))),
+    "lock": mix(
+        (4, single(LOCK)), (1, group("doors|locks|outside doors|gates|door locks"))
+    ),
+    "media": mix((5, single(MEDIA)), (1, group("speakers|tvs|radios"))),
+    "vacuum": mix((5, single(VACUUM)), (1, group("vacuums|robots"))),
+    "mower": single(MOWER),
+    "everything": everything,
+    "switchable": mix(
+        (6, single(LAMP)),
+        (5, group(LAMPS)),
+        (4, single(APPLIANCE)),
+        (2, single(FAN)),
+        (1, group("fans|switches|plugs|sockets|outlets|heaters")),
+        (2, single(CLIMATE)),
+        (2, single(MEDIA)),
+        (1, everything),
+    ),
+    "scene": mix(
+        (3, one_of(ACTIVITY)),
+        (1, made_up),
+        (1, lambda rng: f"{rng.choice(MODIFIERS)} {rng.choice(ACTIVITY.split('|'))}"),
+    ),
+    "dimmable": mix((6, single(LAMP)), (4, group(LAMPS)), (1, room)),
+    "settable": mix(
+        (5, single(LAMP)),
+        (3, group(LAMPS)),
+        (2, single(FAN)),
+        (3, single(CLIMATE)),
+        (3, single(COVER)),
+        (2, single(MEDIA)),
+        (1, single(VALVE)),
+        (1, single("humidifier|dehumidifier|water heater|boiler")),
+        (2, room),
+    ),
+    "percent": percent,
+    "percentage": lambda rng: (
+        f"{_percent_number(rng)} {rng.choice(['%', 'percent', 'percent'])}"
+    ),
+    "degrees": degrees,
+    "kelvin": kelvin,
+    "color": one_of(COLORS),
+    "white": mix((3, one_of(WHITES)), (1, kelvin)),
+    "duration": duration,
+    "clock": clock,
+    "small": mix(
+        (
+            3,
+            lambda rng: (
+                f"{number(1, 40, 5)(rng)} {rng.choice(['%', 'percent', 'percent'])}"
+            ),
+        ),
+        (
+            3,
+            one_of(
+                "a bit|a little|a little bit|a lot|slightly|a notch|somewhat|some|a tad|a touch|quite a bit"
+            ),
+        ),
+    ),
+    "fewdegrees": mix(
+        (
+            3,
+            lambda rng: (
+                f"{number(1, 8)(rng)} {rng.choice(['degrees', 'degrees', 'degree'])}"
+            ),
+        ),
+        (
+            1,
+            one_of(
+                "a bit|a little|a couple of degrees|a few degrees|one degree|a degree|half a degree"
+            ),
+        ),
+    ),
+    "mode": one_of(
+        "heat|cool|auto|off|eco|dry|fan only|heat cool|automatic|heating|cooling|away|sleep|comfort|boost|night|home|silent|turbo|manual|party|auto mode|eco mode|heat mode|cool mode|dry mode|boost mode"
+    ),
+    "speed": mix(
+        (
+            2,
+            one_of(
+                "low|medium|high|slow|fast|maximum|minimum|max|full|the lowest|the highest|level 1|level two|speed 3|one|two|three|1|2|3|4|turbo|low speed|high speed|medium speed|full speed"
+            ),
+        ),
+        (1, percent),
+    ),
+    "level": one_of(
+        "low|medium|high|1|2|3|one|two|three|strong|weak|light|intense|maximum|minimum|gentle"
+    ),
+    "swing": one_of("vertical|horizontal|both|off|on|up|down|left|right|wide"),
+    "n": number(0, 100),
+    "timername": mix(
+        (
+            3,
+            one_of(
+                "pizza|pasta|eggs|egg|tea|coffee|laundry|oven|cookies|bread|rice|chicken|cake|workout|nap|homework|dishes|meeting|steak|soup|dinner|potatoes|break|roast|lasagna|plank|meditation|dog walk|toast|turkey|muffins|yoga|kitchen|bedroom|medicine|grill|dough|brownies|pie|beans"
+            ),
+        ),
+        (1, made_up),
+        (1, person),
+    ),
+    "item": mix(
+        (
+            6,
+            one_of(
+                "milk|eggs|bread|butter|apples|bananas|cheese|coffee|toilet paper|dish soap|paper towels|chicken breast|orange juice|olive oil|dog food|cat litter|light bulbs|batteries|shampoo|toothpaste|rice|pasta|tomatoes|onions|potatoes|call the plumber|water the plants|clean the bathroom|take out the trash|history homework|pay the rent|buy a lamp|fix the door|two liters of milk|a dozen eggs|wash the car|walk the dog|pick up the kids|a bottle of wine|peanut butter|garlic|salt|flour|sugar|ice cream|book flights|mow the lawn|clean the kitchen|feed the cat|turn off the heating|red paint|green tea|math homework|vacuum the stairs|schedule a dentist appointment|christmas lights|baby wipes|spinach|lemons|call grandma"
+            ),
+        ),
+        (
+            2,
+            lambda rng: (
+                f"{number(2, 12)(rng)} {rng.choice(['apples', 'onions', 'bottles of water', 'bags of chips', 'cans of beans', 'screws', 'candles'])}"
+            ),
+        ),
+        (1, made_up),
+    ),
+    "list": mix(
+        (
+            4,
+            one_of(
+                "shopping list|grocery list|to do list|todo list|chores|chores list|shopping|groceries|tasks|personal tasks|task list|packing list|wish list|work list|weekend list|costco list|hardware store list|homework list|christmas list|my tasks|errands|kitchen list|party list|target list|bucket list|to do|reading list|school list|camping list"
+            ),
+        ),
+        (1, lambda rng: f"{made_up(rng)} list"),
+        (1, lambda rng: f"{person(rng)}'s list"),
+    ),
+    "song": mix(
+        (
+            5,
+            one_of(
+                "bohemian rhapsody|jazz|some jazz|rock music|classical music|hotel california|thriller|the beatles|queen|miles davis|adele|taylor swift|bob marley|abba|pink floyd|dark side of the moon|stranger things|the matrix|frozen|the office|friends|toy story|smooth jazz|workout mix|road trip|chill vibes|dinner party|summer hits|the lion king|star wars|game of thrones|planet earth|daft punk|radiohead|beethoven's fifth|mozart|bach|country music|blues|reggae|lullabies|white noise|rain sounds|npr|bbc radio 4|radio paradise|the news|my favorites|liked songs|discover weekly|led zeppelin|imagine by john lennon|yellow submarine|purple rain|sherlock|blade runner|die hard|the godfather|moby dick|serial|the daily|a podcast|christmas songs|eighties hits|sleep sounds|elton john|coldplay|the crown|dune|interstellar|breakfast at tiffany's|lord of the rings|red hot chili peppers|green day|black sabbath|light my fire|open your eyes|turn the page|lights|blue monday"
+            ),
+        ),
+        (1, made_up),
+        (1, lambda rng: f"{made_up(rng)} {made_up(rng)}"),
+    ),
+    "class": one_of(
+        "song|album|artist|movie|playlist|show|tv show|track|film|band|podcast|genre|station|series|audiobook|music|game|season|episode"
+    ),
+    "city": mix(
+        (
+            3,
+            one_of(
+                "london|paris|berlin|new york|los angeles|tokyo|madrid|rome|sydney|boston|chicago|oslo|vienna|prague|dublin|miami|toronto|san francisco|lisbon|seattle|mumbai|cairo|athens|warsaw|denver"
+            ),
+        ),
+        (1, made_up),
+    ),
+    "message": one_of(
+        "dinner is ready|it's time to go|breakfast is on the table|time for bed|we are leaving|come downstairs|the movie starts now|food is here|the taxi is here|wake up everybody|i am home|lunch is ready|please come to the kitchen|movie night in ten minutes|the laundry is done|put your shoes on|the bus is coming|grandma is here|clean your rooms|lights out in five minutes|please close the door|someone is at the door|the pizza has arrived|bath time|homework time|hello everybody|turn down the music|the dog needs a walk|i'll be late|we have guests"
+    ),
+    "brightadj": one_of("brighter|lighter"),
+    "wake": mix(
+        (
+            1,
+            one_of(
+                "hey house|ok house|alexa|hey google|olly|hey olly|computer|hey jarvis|siri|hey nabu|ok nabu|home|house|assistant|jarvis|hey hub|robot|mycroft"
+            ),
+        ),
+        (1, made_up),
+    ),
+    "coffee": one_of(
+        "coffee|coffee|coffee|espresso|cappuccino|latte|tea|coffee|americano|drink|flat white|hot chocolate|brew|cup of joe"
+    ),
+    "coffeemaker": one_of(
+        "coffee machine|coffee maker|coffee pot|espresso machine|coffeemaker|machine|barista"
+    ),
+    "excepted": mix(
+        (3, single(LAMP)),
+        (2, room),
+        (1, single(APPLIANCE)),
+        (1, one_of("bedroom|kitchen|hall|tv|fridge|fan|heating|nightlight|office")),
+    ),
+    "bigroup": mix(
+        (
+            3,
+            lambda rng: rng.choice(
+                [
+                    "all the lights",
+                    "all lights",
+                    "every light",
+                    "everything",
+                    "all lamps",
+                    "the lights",
+                    "lights",
+                    "all the lights upstairs",
+                    "all the lights downstairs",
+                    "all the lights in the house",
+                    "all of the lights",
+                    "all the fans",
+                    "all the speakers",
+                    "all switches",
+                    "all my lights",
+                    "everything in the house",
+                ]
+            ),
+        ),
+        (2, lambda rng: f"all the lights in the {room(rng)}"),
+        (1, lambda rng: f"{room(rng)} lights"),
+    ),
+    "covergroup": mix(
+        (
+            3,
+            lambda rng: rng.choice(
+                [
+                    "all the blinds",
+                    "all blinds",
+                    "all curtains",
+                    "every blind",
+                    "all the shutters",
+                    "the blinds",
+                    "all the windows",
+                    "all the shades",
+                    "all the curtains upstairs",
+                ]
+            ),
+        ),
+        (1, lambda rng: f"all the {rng.choice(COVERS.split('|'))} in the {room(rng)}"),
+    ),
+    "covers": group(COVERS),
+    "locks": one_of(
+        "doors|locks|gates|all the doors|every door|all doors|all the locks|door|lock"
+    ),
+    "minmax": one_of(
+        "full|maximum|minimum|half|max|low|the highest|lowest|highest|full"
+    ),
+    "tone": one_of(
+        "warmer|cooler|colder|warm|cold|cool|more white|whiter|bluish|yellowish|more yellow|neutral"
+    ),
+    "modal": single(
+        "air purifier|dehumidifier|humidifier|water heater|boiler|vacuum|fan|washing machine|heat pump|air conditioner"
+    ),
+    "hvac": one_of(
+        "ac|thermostat|heating|air conditioner|heater|climate|heat pump|aircon|hvac|fan"
+    ),
+    "purifier": single(
+        "air purifier|purifier|air conditioner|ac|humidifier|dehumidifier|extractor hood"
+    ),
+    "humid": single("humidifier|dehumidifier|air humidifier|purifier"),
+    "diffuser": single(
+        "diffuser|aroma diffuser|scent diffuser|air freshener|fragrance diffuser|oil diffuser"
+    ),
+    "bin": single("trash can|bin|trash bin|smart bin|garbage can"),
+    "coverup": mix(
+        (
+            3,
+            single(
+                "blinds|blind|shade|shades|shutter|shutters|roller blind|awning|roller shutters|roman shade|curtain|garage door|screen"
+            ),
+        ),
+        (2, group("blinds|shades|shutters|roller shutters|roller blinds")),
+    ),
+    "gatelike": single("gate|garage door|door|window|driveway gate"),
+    "part": mix(
+        (
+            3,
+            one_of(
+                "halfway|half way|half|a quarter|one third|three quarters|fully|completely|all the way|partially|half open|one quarter|two thirds"
+            ),
+        ),
+        (1, lambda rng: f"{number(1, 99, 5)(rng)} {rng.choice(['%', 'percent'])}"),
+    ),
+    "bit": one_of("a bit|a little|a little bit|slightly|some|a crack|a tad|a touch"),
+    "musicword": one_of(
+        "music|volume|sound|radio|audio|song|tunes|noise|tv|speaker|speakers|stereo|bass|movie"
+    ),
+    "span": mix(
+        (3, duration),
+        (
+            1,
+            one_of(
+                "hour|next hour|the meeting|tonight|rest of the day|a while|next two hours|day|half an hour|ten minutes|the night|an hour"
+            ),
+        ),
+    ),
+    "mediaword": one_of(
+        "music|song|movie|video|film|track|playback|show|podcast|radio|audio|tunes|media|audiobook|playlist|episode|tv"
+    ),
+    "trackword": one_of(
+        "song|song|track|track|episode|video|chapter|title|tune|one|item|number|piece|movie"
+    ),
+    "roommedia": mix((1, room), (1, single(MEDIA))),
+    "buttonname": mix(
+        (
+            2,
+            one_of(
+                "doorbell|restart|reset|identify|reboot|panic|garage|feed|feed now|water now|start|find phone|elevator|coffee"
+            ),
+        ),
+        (1, lambda rng: f"{room(rng)} {rng.choice(['restart', 'identify', 'reset'])}"),
+        (1, made_up),
+    ),
+    "mood": one_of(
+        "romantic|cozy|party|calm|relaxing|dinner|movie|festive|warm|sunset|reading|spooky|christmas|chill"
+    ),
+    "onoff": one_of("on|off"),
+    "degreesunit": lambda rng: (
+        f"{rng.randint(15, 28) if rng.random() < 0.8 else spoken(rng.randint(15, 28))} {rng.choice(['degrees', 'degrees', '°', 'degrees celsius', 'celsius'])}"
+    ),
+    "upstairs": one_of("upstairs|downstairs|outside|outdoors|inside"),
+}
+SAMPLER = Sampler(FILLERS)

@@ -1,0 +1,377 @@
+"""Draws sentences with their lines: single commands, several in one, questions, and what is not for the home.
+
+python -m intents.corpus.sample 20 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from intents.corpus.elsewhere import elsewhere
+from intents.corpus.families import FAMILIES
+from intents.corpus.lexicon import COLORS, SAMPLER
+from intents.corpus.phrases import Filler, squeeze
+from intents.corpus.questions import question
+from intents.line import FLAGS, Parse, words, write
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sentence as the model reads it (normalised words) and the line that it is to write."""
+
+    words: tuple[str, ...]
+    line: str
+
+
+_ROWS = [
+    (share / len(ways), intent, flag, way)
+    for share, intent, flag, ways in FAMILIES
+    for way in ways
+]
+_WEIGHTS = [row[0] for row in _ROWS]
+# What a delayed command or one of several may be: short orders, not questions, timers or moods.
+_ORDERS = [
+    r
+    for r in _ROWS
+    if r[1]
+    in {
+        "turn_on",
+        "turn_off",
+        "set",
+        "set_brightness",
+        "set_color",
+        "open",
+        "close",
+        "lock",
+        "unlock",
+        "set_temperature",
+        "set_volume",
+        "mute",
+        "media_pause",
+        "media_play",
+        "vacuum_start",
+        "vacuum_dock",
+        "activate",
+        "set_position",
+        "set_mode",
+        "set_fan_speed",
+        "set_color_temp",
+    }
+    and len(r[3]) < 120
+]
+
+_BEFORE = (
+    "please|please|please|can you|could you|could you please|would you|would you please|will you|can you please|i want you to|i'd like you to|i need you to|"
+    "i would like you to|hey can you|kindly|just|now|ok|okay|so|and|go ahead and|let's|time to|please go ahead and|quickly|be so kind and|you can|"
+    "you should|you need to|we need to|i want to|i'd like to|i need to|let me|help me|would you mind to|are you able to|is it possible to|why don't you|if you can please|then|also|now please|go and|"
+    "um|uh|hey|hi|oh|well|hello|listen|actually|wait|alright|um can you|so can you|please could you|may i ask you to|do me a favor and|i think you should|it would be nice if you could|can i get you to|try to|please just|yo"
+).split("|")
+_AFTER = "please|please|please|now|right now|for me|thanks|thank you|will you|would you|if you can|immediately|if possible|again|asap|right away|okay|at once|already|would you please|real quick|if you don't mind|when you can|then|today|tonight|pretty please|too|as well|straight away|real quick please".split(
+    "|"
+)
+_HOMOPHONES = {
+    "to": ["two", "too"],
+    "for": ["four"],
+    "lights": ["light's", "lites", "like", "lice"],
+    "light": ["lite", "like"],
+    "off": ["of"],
+    "blinds": ["blind's"],
+    "the": ["da", "a", "thee"],
+    "turn": ["torn", "term", "tern"],
+    "volume": ["volumes"],
+    "up": ["a"],
+    "dim": ["dem"],
+    "change": ["chance", "changed"],
+    "colour": ["color"],
+    "set": ["sit", "said"],
+    "close": ["clothes"],
+    "lamp": ["lamb", "lump"],
+    "in": ["and"],
+    "lower": ["lure"],
+    "mute": ["moot"],
+    "vacuum": ["vacume"],
+    "brighter": ["brightor"],
+    "switch": ["swich"],
+}
+_INTRODUCED = (
+    "turn",
+    "switch",
+    "set",
+    "open",
+    "close",
+    "lock",
+    "unlock",
+    "dim",
+    "make",
+    "start",
+    "stop",
+    "play",
+    "pause",
+    "put",
+    "add",
+    "change",
+    "raise",
+    "lower",
+    "increase",
+    "decrease",
+    "mute",
+    "activate",
+    "shut",
+    "cancel",
+    "resume",
+    "brighten",
+    "skip",
+    "vacuum",
+    "clean",
+    "reduce",
+    "tell",
+    "give",
+    "show",
+    "check",
+)
+
+
+def _order(
+    rng: random.Random, rows: list[tuple[float, str, str, str]]
+) -> tuple[str, Parse]:
+    _, intent, flag, template = (
+        rng.choices(rows, [r[0] for r in rows])[0]
+        if rows is not _ROWS
+        else rng.choices(_ROWS, _WEIGHTS)[0]
+    )
+    phrase = _COMMANDS.draw(template, rng)
+    return phrase.text, Parse(intent, {**({flag: ""} if flag else {}), **phrase.slots})
+
+
+def _inner(rng: random.Random) -> str:
+    return _order(rng, _ORDERS)[0]
+
+
+_COMMANDS = SAMPLER.extended({"inner": _inner})
+
+
+def _wrapped(text: str, rng: random.Random) -> str:
+    """The sentence with a name called, politeness, fillers; imperatives take more of it than the rest."""
+    imperative = text.split()[0] in _INTRODUCED
+    if rng.random() < (0.38 if imperative else 0.06):
+        text = f"{rng.choice(_BEFORE)} {text}"
+    if rng.random() < (0.16 if imperative else 0.07):
+        text = f"{text} {rng.choice(_AFTER)}"
+    if rng.random() < 0.09:
+        wake = SAMPLER.fill("wake", rng)
+        text = f"{wake} {text}" if rng.random() < 0.75 else f"{text} {wake}"
+    return text
+
+
+def _joined(parts: list[str], rng: random.Random) -> str:
+    text = parts[0]
+    for i, part in enumerate(parts[1:], 1):
+        last = i == len(parts) - 1
+        glue = (
+            rng.choice(
+                [
+                    " and ",
+                    " and ",
+                    " and then ",
+                    " then ",
+                    " also ",
+                    " and also ",
+                    " after that ",
+                    " plus ",
+                    " and please ",
+                    " ",
+                ]
+            )
+            if last
+            else rng.choice([" ", " ", " and ", " then ", " and then "])
+        )
+        text += glue + part
+    return text
+
+
+def _several(rng: random.Random) -> tuple[str, list[Parse]]:
+    """Two to six commands in one sentence, with or without a verb or a thing shared."""
+    r = rng.random()
+    if r < 0.5:
+        n = rng.choices((2, 3, 4, 5, 6), (60, 24, 10, 4, 2))[0]
+        orders = [_order(rng, _ORDERS) for _ in range(n)]
+        orders = (
+            orders
+            if n == 2
+            else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
+        )
+        if len(orders) == 2 and rng.random() < 0.12:
+            text, parses = question(rng)
+            orders[1] = (text, parses[0])
+        return _joined([t for t, _ in orders], rng), [p for _, p in orders]
+    if r < 0.78:
+        return _shared_verb(rng)
+    return _shared_thing(rng)
+
+
+_VERBS = (
+    ("turn_on", "turn on|switch on|put on", "switchable"), ("turn_off", "turn off|switch off|shut off", "switchable"), ("open", "open|raise", "cover"),
+    ("close", "close|shut|lower", "cover"), ("lock", "lock", "lock"), ("unlock", "unlock", "lock"), ("mute", "mute", "media"), ("media_pause", "pause", "media"),
+)  # fmt: skip
+
+
+def _shared_verb(rng: random.Random) -> tuple[str, list[Parse]]:
+    n = rng.choices((2, 3, 4), (70, 24, 6))[0]
+    the = [SAMPLER.fill("the", rng) for _ in range(n)]
+    if rng.random() < 0.3:
+        things = [SAMPLER.fill("settable", rng) for _ in range(n)]
+        values = [SAMPLER.fill("percentage", rng) for _ in range(n)]
+        parts = [f"{t} {w} to {v}" for t, w, v in zip(the, things, values, strict=True)]
+        text = "set " + " ".join(parts[:-1]) + " and " + parts[-1]
+        return text, [
+            Parse("set", {"what": w, "to": v})
+            for w, v in zip(things, values, strict=True)
+        ]
+    intent, verbs, filler = rng.choice(_VERBS)
+    things = [SAMPLER.fill(filler, rng) for _ in range(n)]
+    said = [f"{t} {w}" for t, w in zip(the, things, strict=True)]
+    listed = (
+        " ".join(said[:-1])
+        + rng.choice([" and ", " and ", " and also ", " as well as "])
+        + said[-1]
+    )
+    verb = rng.choice(verbs.split("|"))
+    text = f"{verb} {listed}"
+    if " " in verb and rng.random() < 0.3:
+        first, particle = verb.split()
+        text = f"{first} {listed} {particle}"
+    return text, [Parse(intent, {"what": w}) for w in things]
+
+
+def _shared_thing(rng: random.Random) -> tuple[str, list[Parse]]:
+    the = SAMPLER.fill("the", rng)
+    lamp = SAMPLER.fill("dimmable", rng)
+    color, percent = SAMPLER.fill("color", rng), SAMPLER.fill("percentage", rng)
+    media, song = SAMPLER.fill("media", rng), SAMPLER.fill("song", rng)
+    cover, lock = SAMPLER.fill("cover", rng), SAMPLER.fill("lock", rng)
+    return rng.choice([
+        (f"turn on {the} {lamp} and set it to {percent}", [Parse("turn_on", {"what": lamp}), Parse("set", {"what": "it", "to": percent})]),
+        (f"turn on {the} {lamp} and make it {color}", [Parse("turn_on", {"what": lamp}), Parse("set_color", {"what": "it", "to": color})]),
+        (f"set {the} {lamp} to {color} and {percent}", [Parse("set_color", {"what": lamp, "to": color}), Parse("set", {"to": percent})]),
+        (f"set {the} {lamp} to {color} at {percent}", [Parse("set_color", {"what": lamp, "to": color}), Parse("set", {"to": percent})]),
+        (f"make {the} {lamp} {color} and dim it to {percent}", [Parse("set_color", {"what": lamp, "to": color}), Parse("set_brightness", {"what": "it", "to": percent})]),
+        (f"dim {the} {lamp} and make it {color}", [Parse("set_brightness", {"down": "", "what": lamp}), Parse("set_color", {"what": "it", "to": color})]),
+        (f"turn on {the} {media} and set the volume to {percent}", [Parse("turn_on", {"what": media}), Parse("set_volume", {"to": percent})]),
+        (f"turn on {the} {media} and play {song}", [Parse("turn_on", {"what": media}), Parse("play_media", {"query": song})]),
+        (f"close {the} {cover} and lock {the} {lock}", [Parse("close", {"what": cover}), Parse("lock", {"what": lock})]),
+        (f"close and lock {the} {lock}", [Parse("close", {"what": lock}), Parse("lock", {"what": lock})]),
+        (f"unlock and open {the} {lock}", [Parse("unlock", {"what": lock}), Parse("open", {"what": lock})]),
+        (f"dim the lights close {the} {cover} and play {song}", [Parse("set_brightness", {"down": "", "what": "lights"}), Parse("close", {"what": cover}), Parse("play_media", {"query": song})]),
+        (f"turn off {the} {media} and {the} {lamp} and close {the} {cover}", [Parse("turn_off", {"what": media}), Parse("turn_off", {"what": lamp}), Parse("close", {"what": cover})]),
+        (f"turn {the} {lamp} on and {the} {media} off", [Parse("turn_on", {"what": lamp}), Parse("turn_off", {"what": media})]),
+    ])  # fmt: skip
+
+
+_PRONOUN = (
+    ("turn_on", "", "turn (it|them|that) on"), ("turn_off", "", "turn (it|them|that) off [again]"), ("turn_off", "", "(switch|shut) (it|them|that) off"),
+    ("set_brightness", "up", "make (it|them) brighter"), ("set_brightness", "down", "(dim|make) (it|them) [darker]"), ("open", "", "open (it|them) [again]"),
+    ("close", "", "(close|shut) (it|them)"), ("lock", "", "lock (it|them)"), ("unlock", "", "unlock (it|them)"), ("set", "up", "turn (it|that|them) up"), ("set", "down", "turn (it|that|them) down"),
+)  # fmt: skip
+
+
+def _pronoun(rng: random.Random) -> tuple[str, list[Parse]]:
+    intent, flag, template = rng.choice(_PRONOUN)
+    text = SAMPLER.draw(template, rng).text
+    what = next(w for w in text.split() if w in ("it", "them", "that"))
+    if rng.random() < 0.4:
+        to = SAMPLER.fill(rng.choice(["percentage", "color", "degrees"]), rng)
+        intent = (
+            "set_color"
+            if not any(c.isdigit() for c in to) and rng.random() < 0
+            else "set"
+        )
+        verb = rng.choice(["set", "put", "change", "turn"])
+        color = to in _COLORS
+        return f"{verb} {what} to {to}", [
+            Parse("set_color" if color else "set", {"what": what, "to": to})
+        ]
+    return text, [Parse(intent, {**({flag: ""} if flag else {}), "what": what})]
+
+
+_COLORS = frozenset(COLORS.split("|"))
+
+
+def _damaged(text: str, rng: random.Random, parses: list[Parse]) -> str:
+    """What speech recognition does: fillers, a word twice, a word misheard; never inside a span."""
+    spans = {w for p in parses for v in p.slots.values() for w in words(v)}
+    out: list[str] = []
+    for w in text.split():
+        if w not in spans:
+            r = rng.random()
+            if r < 0.02:
+                out.append(rng.choice(["uh", "um", "er", "like", "you know"]))
+            elif r < 0.035:
+                out.append(w)
+            elif r < 0.05 and w in _HOMOPHONES:
+                w = rng.choice(_HOMOPHONES[w])
+            elif r < 0.06 and w in ("the", "my", "a", "to"):
+                continue
+        out.append(w)
+    return " ".join(out)
+
+
+def draw(rng: random.Random) -> Example:
+    """One example. Every span is a run of the sentence's words; what does not come out so is drawn again."""
+    while True:
+        r = rng.random()
+        if r < 0.20:
+            text, parses = elsewhere(rng), []
+        elif r < 0.32:
+            text, parses = question(rng)
+        elif r < 0.54:
+            text, parses = _several(rng)
+        elif r < 0.555:
+            text, parses = _pronoun(rng)
+        else:
+            text, order = _order(rng, _ROWS)
+            parses = [order]
+        text = _wrapped(text, rng)
+        if rng.random() < 0.25:
+            text = _damaged(text, rng, parses)
+        said = words(squeeze(text))
+        parses = [
+            Parse(p.intent, {k: " ".join(words(v)) for k, v in p.slots.items()})
+            for p in parses
+        ]
+        if 0 < len(said) <= 48 and all(
+            _runs(said, v) for p in parses for k, v in p.slots.items() if k not in FLAGS
+        ):
+            return Example(tuple(said), write(parses))
+
+
+def _runs(said: list[str], span: str) -> bool:
+    return bool(span) and f" {span} " in f" {' '.join(said)} "
+
+
+def stream(seed: int) -> Iterator[Example]:
+    """Examples without end; the same for the same seed."""
+    rng = random.Random(seed)
+    while True:
+        yield draw(rng)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, nargs="?", default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    examples = stream(arguments.seed)
+    for _ in range(arguments.count):
+        example = next(examples)
+        print(f"{' '.join(example.words)}\n    {example.line}")
+
+
+__all__ = ["Example", "Filler", "draw", "main", "stream"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Muon: momentum whose matrix updates are made orthogonal (K. Jordan, 2024), batched over matrices of one shape.
+
+torch.optim.Muon works in bfloat16 and a matrix at a time, which is slow on CPUs without bfloat16 units.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# The quintic of Jordan's Newton-Schulz iteration, tuned to bring singular values into 0.7..1.2 in five steps.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_STEPS = 5
+
+
+def orthogonal(stack: Tensor) -> Tensor:
+    """Each matrix of a stack [n, rows, columns] with its singular values brought near to one."""
+    tall = stack.shape[1] > stack.shape[2]
+    x = stack.transpose(1, 2) if tall else stack
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(_STEPS):
+        gram = x @ x.transpose(1, 2)
+        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+    return x.transpose(1, 2) if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """For the matrices inside the layers; embeddings and vectors go to AdamW."""
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(list(parameters), {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    shapes[p.shape].append(p)
+            for shape, parameters in shapes.items():
+                updates = []
+                for p in parameters:
+                    buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                    buffer.lerp_(p.grad, 1 - group["momentum"])
+                    updates.append(p.grad.lerp(buffer, group["momentum"]))
+                scale = max(1.0, shape[0] / shape[1]) ** 0.5
+                for p, update in zip(
+                    parameters, orthogonal(torch.stack(updates)), strict=True
+                ):
+                    p.add_(update, alpha=-group["lr"] * scale)
