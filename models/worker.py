@@ -66,6 +66,8 @@ class Worker:
         """End the child, whatever it is doing. Harmless when done twice; no call is answered afterwards."""
         self._closed = True
         await self._stop()
+        async with self._lock:  # a call that was just starting a child has to see that it is in vain
+            await self._stop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,13 +96,11 @@ class Worker:
             raise ModelError(f"{error}, twice in a row; is {self._path} damaged, or the memory too small?") from error
 
     async def _once(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        if self._closed:
-            raise ModelError("the language model is closed")
         try:
             if self._child is None:
-                self._child = await _Child.spawn()
-                opening = {"path": str(self._path), "threads": self._threads}
-                await asyncio.wait_for(self._child.ask(opening), START_SECONDS)
+                await self._open()
+            self._raise_closed()
+            assert self._child is not None
             return await asyncio.wait_for(self._child.ask(request), self._timeout) if request else {}
         except TimeoutError as error:
             await self._stop()
@@ -108,6 +108,21 @@ class Worker:
         except asyncio.CancelledError:
             await self._stop()
             raise
+
+    async def _open(self) -> None:
+        """A child that has loaded the model."""
+        self._raise_closed()
+        try:
+            self._child = await _Child.spawn()
+        except OSError as error:
+            raise ModelError(f"the language model's process cannot be started ({error.strerror})") from error
+        self._raise_closed()
+        opening = {"path": str(self._path), "threads": self._threads}
+        await asyncio.wait_for(self._child.ask(opening), START_SECONDS)
+
+    def _raise_closed(self) -> None:
+        if self._closed:
+            raise ModelError("the language model is closed")
 
     async def _stop(self) -> None:
         child, self._child = self._child, None
