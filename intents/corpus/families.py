@@ -377,7 +377,7 @@ FAMILIES: tuple[Family, ...] = (
         "set_temperature",
         "",
         (
-            f"(set|change|adjust|put|turn|bring) the temperature (in|of|for|at|on) {{the}} {{where:area}} to {{to:degrees}}",
+            "(set|change|adjust|put|turn|bring) the temperature (in|of|for|at|on) {the} {where:area} to {to:degrees}",
             "set [the] temperature to {to:degrees}",
             "(set|make) the (temperature|temp) {to:degrees}",
             "set {the} {what:climate} temperature to {to:degrees}",
@@ -630,7 +630,7 @@ FAMILIES: tuple[Family, ...] = (
         "set_position",
         "",
         (
-            f"(open|close|lower|raise|move|roll) {{the}} {{what:cover}} (to|to|at) {{to:percentage}}",
+            "(open|close|lower|raise|move|roll) {the} {what:cover} (to|to|at) {to:percentage}",
             "(open|close) {the} {what:cover} {to:part}",
             "set {the} {what:cover} position to {to:percent}",
             "set the position of {the} {what:cover} to {to:percent}",

@@ -63,15 +63,109 @@ _ORDERS = [
     and len(r[3]) < 120
 ]
 
-_BEFORE = (
-    "please|please|please|can you|could you|could you please|would you|would you please|will you|can you please|i want you to|i'd like you to|i need you to|"
-    "i would like you to|hey can you|kindly|just|now|ok|okay|so|and|go ahead and|let's|time to|please go ahead and|quickly|be so kind and|you can|"
-    "you should|you need to|we need to|i want to|i'd like to|i need to|let me|help me|would you mind to|are you able to|is it possible to|why don't you|if you can please|then|also|now please|go and|"
-    "um|uh|hey|hi|oh|well|hello|listen|actually|wait|alright|um can you|so can you|please could you|may i ask you to|do me a favor and|i think you should|it would be nice if you could|can i get you to|try to|please just|yo"
-).split("|")
-_AFTER = "please|please|please|now|right now|for me|thanks|thank you|will you|would you|if you can|immediately|if possible|again|asap|right away|okay|at once|already|would you please|real quick|if you don't mind|when you can|then|today|tonight|pretty please|too|as well|straight away|real quick please".split(
-    "|"
-)
+_BEFORE = [
+    "please",
+    "please",
+    "please",
+    "can you",
+    "could you",
+    "could you please",
+    "would you",
+    "would you please",
+    "will you",
+    "can you please",
+    "i want you to",
+    "i'd like you to",
+    "i need you to",
+    "i would like you to",
+    "hey can you",
+    "kindly",
+    "just",
+    "now",
+    "ok",
+    "okay",
+    "so",
+    "and",
+    "go ahead and",
+    "let's",
+    "time to",
+    "please go ahead and",
+    "quickly",
+    "be so kind and",
+    "you can",
+    "you should",
+    "you need to",
+    "we need to",
+    "i want to",
+    "i'd like to",
+    "i need to",
+    "let me",
+    "help me",
+    "would you mind to",
+    "are you able to",
+    "is it possible to",
+    "why don't you",
+    "if you can please",
+    "then",
+    "also",
+    "now please",
+    "go and",
+    "um",
+    "uh",
+    "hey",
+    "hi",
+    "oh",
+    "well",
+    "hello",
+    "listen",
+    "actually",
+    "wait",
+    "alright",
+    "um can you",
+    "so can you",
+    "please could you",
+    "may i ask you to",
+    "do me a favor and",
+    "i think you should",
+    "it would be nice if you could",
+    "can i get you to",
+    "try to",
+    "please just",
+    "yo",
+]
+_AFTER = [
+    "please",
+    "please",
+    "please",
+    "now",
+    "right now",
+    "for me",
+    "thanks",
+    "thank you",
+    "will you",
+    "would you",
+    "if you can",
+    "immediately",
+    "if possible",
+    "again",
+    "asap",
+    "right away",
+    "okay",
+    "at once",
+    "already",
+    "would you please",
+    "real quick",
+    "if you don't mind",
+    "when you can",
+    "then",
+    "today",
+    "tonight",
+    "pretty please",
+    "too",
+    "as well",
+    "straight away",
+    "real quick please",
+]
 _HOMOPHONES = {
     "to": ["two", "too"],
     "for": ["four"],
@@ -323,7 +417,8 @@ def draw(rng: random.Random) -> Example:
     while True:
         r = rng.random()
         if r < 0.20:
-            text, parses = elsewhere(rng), []
+            text = elsewhere(rng)
+            parses: list[Parse] = []
         elif r < 0.32:
             text, parses = question(rng)
         elif r < 0.54:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import io
 import json
-
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def train_tokenizer(
     pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, folder: Path
 ) -> Path:
     """A SentencePiece BPE model over the words of the corpus, one piece for each symbol. Returns its path."""
-    words = [" ".join(next(pairs)[0]) for _ in range(120_000)]
+    words = [" ".join(said) for said, _ in islice(pairs, 120_000)]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(words),
@@ -197,7 +196,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate * warm * (1 - done)
         loss = F.cross_entropy(*scores(model, x, y))
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for optimizer in optimizers:
             optimizer.step()

@@ -115,8 +115,7 @@ class Llama(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
         cos, sin = rotary(config.context, config)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        self._angles = cos, sin
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 nn.init.normal_(p, std=0.02 if "tok" in name else p.shape[1] ** -0.5)
@@ -125,7 +124,7 @@ class Llama(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.tok(ids)
-        cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
+        cos, sin = (angle[: ids.shape[1]] for angle in self._angles)
         for layer in self.layers:
             x = layer(x, cos, sin)
         return self.norm(x)  # type: ignore[no-any-return]

@@ -21,11 +21,12 @@ def orthogonal(stack: Tensor) -> Tensor:
     """Each matrix of a stack [n, rows, columns] with its singular values brought near to one."""
     tall = stack.shape[1] > stack.shape[2]
     x = stack.transpose(1, 2) if tall else stack
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     for _ in range(_STEPS):
         gram = x @ x.transpose(1, 2)
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return x.transpose(1, 2) if tall else x
+    back: Tensor = x.transpose(1, 2) if tall else x
+    return back
 
 
 class Muon(torch.optim.Optimizer):
@@ -42,18 +43,16 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    shapes[p.shape].append(p)
-            for shape, parameters in shapes.items():
-                updates = []
-                for p in parameters:
-                    buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    buffer.lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(buffer, group["momentum"]))
+                    alike[p.shape].append((p, self._update(p, p.grad, group["momentum"])))
+            for shape, pairs in alike.items():
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, update in zip(
-                    parameters, orthogonal(torch.stack(updates)), strict=True
-                ):
+                for (p, _), update in zip(pairs, orthogonal(torch.stack([u for _, u in pairs])), strict=True):
                     p.add_(update, alpha=-group["lr"] * scale)
+
+    def _update(self, p: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
+        buffer: Tensor = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        buffer.lerp_(gradient, 1 - momentum)
+        return gradient.lerp(buffer, momentum)

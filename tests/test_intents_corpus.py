@@ -1,0 +1,56 @@
+"""The corpus: what it draws is what the grammar allows, with all of the vocabulary in it, and the same for a seed."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+
+import pytest
+
+from intents.corpus.families import FAMILIES
+from intents.corpus.phrases import Sampler, parse
+from intents.corpus.sample import stream
+from intents.grammar import allows
+from intents.line import INTENTS, read, words, write
+
+
+def test_every_line_can_be_written_under_the_grammar() -> None:
+    for example in islice(stream(11), 4000):
+        parses = read(example.line)
+        assert allows(parses, list(example.words)), example
+        assert write(parses) == example.line
+
+
+def test_every_intent_has_sentences() -> None:
+    drawn = {parse.intent for example in islice(stream(3), 20_000) for parse in read(example.line)}
+    assert drawn == set(INTENTS)
+    assert {intent for _, intent, _, _ in FAMILIES} <= set(INTENTS)
+
+
+def test_a_fifth_asks_nothing_of_the_home_and_a_fifth_asks_several_things() -> None:
+    lines = [example.line for example in islice(stream(4), 5000)]
+    assert sum(line == "<none>" for line in lines) > 900
+    assert sum("<and>" in line for line in lines) > 900
+
+
+def test_the_same_seed_draws_the_same_sentences() -> None:
+    assert list(islice(stream(8), 200)) == list(islice(stream(8), 200))
+    assert list(islice(stream(8), 200)) != list(islice(stream(9), 200))
+
+
+def test_sentences_are_read_as_they_are_drawn() -> None:
+    for example in islice(stream(12), 1000):
+        assert words(" ".join(example.words)) == list(example.words)
+
+
+def test_a_template_remembers_its_spans() -> None:
+    sampler = Sampler({"thing": "(lamp|lamp)", "the": lambda rng: "the"})
+    phrase = sampler.draw("(open) [now|] {the} {what:thing}", random.Random(1))
+    assert phrase.slots == {"what": "lamp"}
+    assert phrase.text.endswith("the lamp")
+
+
+@pytest.mark.parametrize("template", ["(a|b", "a)", "[a", "a]b"])
+def test_a_template_whose_brackets_do_not_match_is_refused(template: str) -> None:
+    with pytest.raises(ValueError, match=r"match|missing"):
+        parse(template)
