@@ -28,6 +28,8 @@ from models.train.muon import Muon
 
 ASK = "<do>"
 IGNORE = -100
+# The share of a run in which the learning rate rises; without it the first steps of Muon scatter the embedding.
+WARM_UP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def train(
         if not on_grid and done >= 1 - recipe.grid:
             model.train_on_grid()
             on_grid = True
-        warm = min(1.0, (step + 1) / 100)
+        warm = min(1.0, (done + 0.001) / WARM_UP)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * warm * (1 - done)
