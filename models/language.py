@@ -80,7 +80,7 @@ class LanguageModel:
             raise ModelError("the text cannot be cut into tokens")
         return list(tokens[:count])
 
-    def complete(self, prompt: str, grammar: str, max_tokens: int = 64) -> Completion:
+    def complete(self, prompt: str, grammar: str, max_tokens: int = 128) -> Completion:
         """What the model writes after `prompt` under `grammar` (llguidance's Lark), best token first.
 
         Raises ModelError for a grammar that is not one, and for a prompt or an answer that is too long.

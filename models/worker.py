@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # 0.7 GB from a slow SD card take half a minute
 ANSWER_SECONDS = 30.0  # TinyLlama's slowest command took 5 s on two busy cores
-_LINE = 1 << 20  # the longest reply; one of 64 tokens has 3 kB
+_LINE = 1 << 20  # the longest reply; one of 128 tokens has 6 kB
 
 
 class _DiedError(Exception):
@@ -49,7 +49,7 @@ class Worker:
         async with self._lock:
             await self._twice(None)
 
-    async def complete(self, prompt: str, grammar: str, max_tokens: int = 64) -> Completion:
+    async def complete(self, prompt: str, grammar: str, max_tokens: int = 128) -> Completion:
         """As LanguageModel.complete. Raises ModelError, also where the child died twice or took too long."""
         request = {"prompt": prompt, "grammar": grammar, "max_tokens": max_tokens}
         async with self._lock:

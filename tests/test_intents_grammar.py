@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from intents import line
+from intents.corpus.sample import stream
 from intents.grammar import ALLOWED, MAX_COMMANDS, allows, grammar
 from intents.line import FLAGS, INTENTS, SLOTS, Parse
 
@@ -127,3 +130,10 @@ def test_words_of_any_characters_can_be_copied(word: str) -> None:
 def test_very_many_words_are_still_a_grammar() -> None:
     words = line.words("turn on the lamp number " * 400)
     assert writable("<turn_on><what> lamp number turn", words)
+
+
+def test_every_sentence_of_the_corpus_can_be_answered_as_it_should_be() -> None:
+    for example in islice(stream(seed=7), 1000):
+        assert allows(line.read(example.line), list(example.words)), example
+    for example in islice(stream(seed=8), 50):
+        assert writable(example.line, list(example.words)), example
