@@ -1,0 +1,189 @@
+"""One TOML file, one frozen Settings. A wrong file never starts anything: the error names the file, line and key."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from devices.house import Override, Overrides
+from devices.link import LinkError, LinkSettings
+from hub import HubError
+
+SYSTEM_FILE = Path("/etc/hub/hub.toml")
+VARIABLE = "HUB_CONFIG"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class SettingsError(HubError):
+    """The settings cannot be used; the text names the file, and the line and key where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings(LinkSettings):
+    """`LinkSettings` as a table of the file: keys that it does not have are refused."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    port: Annotated[int, Field(gt=0, lt=65536)] = 1883
+    keepalive: Annotated[int, Field(gt=0, lt=65536)] = 20
+
+    def __post_init__(self) -> None:
+        try:
+            LinkSettings.__post_init__(self)
+        except LinkError as error:
+            raise ValueError(str(error)) from None  # which pydantic gathers with the others
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings(Override):
+    """`Override` as a table of the file."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+class HouseSettings(BaseModel):
+    """What the announcements do not say: rooms, their floors, and other names for devices."""
+
+    model_config = _STRICT
+    areas: tuple[str, ...] = ()
+    floors: Mapping[str, str] = Field(default_factory=dict)  # area -> floor
+    devices: Mapping[str, DeviceSettings] = Field(default_factory=dict)  # id or announced name -> what is different
+
+    def overrides(self) -> Overrides:
+        return Overrides(
+            devices=MappingProxyType(dict(self.devices)),
+            floors=MappingProxyType(dict(self.floors)),
+            areas=self.areas,
+        )
+
+
+class ConventionSettings(BaseModel):
+    """Which payload languages are listened to, and under which topics. An empty text or list turns one off."""
+
+    model_config = _STRICT
+    home_assistant: str = "homeassistant"  # the discovery prefix
+    zigbee2mqtt: tuple[str, ...] = ("zigbee2mqtt",)  # the base topic of each bridge
+
+
+class ModelSettings(BaseModel):
+    """The language model that reads the sentences."""
+
+    model_config = _STRICT
+    file: str = "home"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class SafetySettings(BaseModel):
+    """How sure the model must be (its least sure word, 0 to 1) before something is done."""
+
+    model_config = _STRICT
+    sure: Annotated[float, Field(ge=0, le=1)] = 0.0
+    sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Settings(BaseModel):
+    """Everything that is chosen once. `id` is the second level of the hub's own topics."""
+
+    model_config = _STRICT
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "home"
+    room: str = ""  # where a command was said that names no room and came without one
+    state_folder: str = ""  # timers and lists; empty stands for the usual place
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    broker: BrokerSettings = BrokerSettings()
+    conventions: ConventionSettings = ConventionSettings()
+    house: HouseSettings = HouseSettings()
+    model: ModelSettings = ModelSettings()
+    safety: SafetySettings = SafetySettings()
+
+    def topic(self, last: str) -> str:
+        """One of the hub's own topics: status, say or turn."""
+        return f"hub/{self.id}/{last}"
+
+    def folder(self) -> Path:
+        """Where the state is kept: as set, or as systemd says, or as the desktop standard says."""
+        if self.state_folder:
+            return Path(self.state_folder).expanduser()
+        if folder := os.environ.get("STATE_DIRECTORY"):
+            return Path(folder.split(":")[0])
+        return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "hub"
+
+
+def find(given: Path | None = None) -> Path | None:
+    """The file to read: the one given, that of HUB_CONFIG, the user's, the system's; None where there is none.
+
+    Raises SettingsError where a file that was asked for by name is not there.
+    """
+    named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"{named}: there is no such settings file")
+        return named
+    return next((path for path in (user_file(), SYSTEM_FILE) if path.is_file()), None)
+
+
+def user_file() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hub" / "hub.toml"
+
+
+def load(given: Path | None = None) -> Settings:
+    """The settings of the file that `find` finds, or the defaults. Raises SettingsError."""
+    path = find(given)
+    if path is None:
+        return Settings()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error})") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Settings:
+    """The settings in the TOML `text` of the file `name`. Raises SettingsError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: this is not TOML: {error}") from None
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        problems = [_problem(text, name, dict(p)) for p in error.errors()]
+    raise SettingsError("\n".join(problems))
+
+
+def _problem(text: str, name: str, problem: Mapping[str, object]) -> str:
+    where = problem["loc"]
+    path = tuple(str(part) for part in where) if isinstance(where, tuple) else ()
+    kind = problem["type"]
+    what = str(problem["msg"]).removeprefix("Value error, ")
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        what = "there is no such setting"
+    return f"{name}, line {line_of(text, path)}, {'.'.join(path)}: {what}"
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int:
+    """The line, from 1, on which the key of this path stands, or the deepest table around it."""
+    best, found = 0, 1
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[+([^\]]+)\]", line):
+            here = table = _keys(header[1])
+        elif pair := re.match(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line):
+            here = (*table, *_keys(pair[1]))
+        else:
+            continue
+        if here == path[: len(here)] and len(here) > best:
+            best, found = len(here), number
+    return found
+
+
+def _keys(dotted: str) -> tuple[str, ...]:
+    """The parts of a TOML key such as `house.devices."Lamp 2"`."""
+    return tuple(bare or one or two for bare, one, two in re.findall(r"([\w-]+)|\"([^\"]*)\"|'([^']*)'", dotted))
