@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -143,6 +144,25 @@ def load(given: Path | None = None) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error})") from None
     return parse(text, str(path))
+
+
+def as_toml(shown: Mapping[str, object], table: str = "") -> str:
+    """The settings as a TOML file has them; what is not set is left out."""
+    plain = [f"{_key(key)} = {_value(v)}" for key, v in shown.items() if v is not None and not isinstance(v, dict)]
+    head = f"[{table}]\n" if table and (plain or not shown) else ""
+    parts = [head + "\n".join(plain)] if head or plain else []
+    for key, inner in shown.items():
+        if isinstance(inner, dict):
+            parts.append(as_toml(inner, f"{table}.{_key(key)}" if table else _key(key)))
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)  # for texts, numbers, booleans and lists TOML and JSON agree
 
 
 def parse(text: str, name: str) -> Settings:
