@@ -195,6 +195,7 @@ def passwords(folder: Path) -> Path:
 
 async def test_a_port_that_is_no_broker_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devices.link.CONNECTS_WITHIN", 0.2)
+    monkeypatch.setattr("devices.link.FIRST_PROTOCOL_WITHIN", 0.2)
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
