@@ -57,8 +57,8 @@ class Parse:
     slots: dict[str, str] = field(default_factory=dict)
 
 
-# What separates words, and what stays inside them: "2.5", "don't", "wi-fi", "10:30" are one word each, "50%" is two.
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|%|°|[^\W\d_]+(?:['’.&-][^\W\d_]+)*['’]?|\w+|[+-](?=\d)")
+# What separates words, and what stays inside them: "2.5", "don't", "wi-fi", "10:30", "1/2" are one word each, "50%" is two.
+_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|%|°|[^\W\d_]+(?:['’.&-][^\W\d_]+)*['’]?|\w+|[+-](?=\d)")
 
 
 def words(utterance: str) -> list[str]:
@@ -76,8 +76,7 @@ def write(parses: list[Parse]) -> str:
     if not parses:
         return f"<{NONE}>"
     return f"<{AND}>".join(
-        f"<{p.intent}>"
-        + "".join(f"<{s}>" + ("" if s in FLAGS else " " + p.slots[s]) for s in SLOTS if s in p.slots)
+        f"<{p.intent}>" + "".join(f"<{s}>" + ("" if s in FLAGS else " " + p.slots[s]) for s in SLOTS if s in p.slots)
         for p in parses
     )
 

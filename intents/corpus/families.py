@@ -9,9 +9,7 @@ ON = "(turn|turn|turn|switch|put|power|flip|flick) on"
 OFF = "(turn|turn|turn|switch|power|shut|flip) off"
 SET = "(set|set|set|change|adjust|put|turn|make|bring|move|get)"
 MORE = "(increase|raise|boost|up|turn up|crank up|bump up|step up|bring up|put up)"
-LESS = (
-    "(decrease|reduce|lower|turn down|drop|cut|bring down|take down|step down|put down)"
-)
+LESS = "(decrease|reduce|lower|turn down|drop|cut|bring down|take down|step down|put down)"
 
 Family = tuple[float, str, str, tuple[str, ...]]
 
@@ -21,6 +19,21 @@ FAMILIES: tuple[Family, ...] = (
         "turn_on",
         "",
         (
+            "(turn|switch|put) on {the} {what:lamps} (here|in here|in this room)",
+            "(turn|switch|put) {the} {what:lamps} on (here|in here|in this room)",
+            "(turn|switch|put) {the} {what:lamps} (here|in here|in this room) on",
+            "(activate|enable|start) {the} {what:lamps}",
+            "{what:heat} {the} {where:room}",
+            "start {the} {what:valve}",
+            "{what:watering} {the} {where:gardenish}",
+            "start {what:watering} [{the} {where:gardenish}]",
+            "(turn|switch) on {the} {what:valve}",
+            "{what:valve} on",
+            "start {the} {what:odd}",
+            "(turn|switch) on {the} {what:odd}",
+            "(activate|enable) {the} {what:odd}",
+            "{what:odd} on",
+            "start {what:heating} {the} {where:room}",
             f"{ON} {{the}} {{what:switchable}}",
             f"{ON} {{the}} {{what:switchable}}",
             f"{ON} {{the}} {{what:switchable}}",
@@ -66,6 +79,19 @@ FAMILIES: tuple[Family, ...] = (
         "turn_off",
         "",
         (
+            "(turn|switch|shut) off {the} {what:lamps} (here|in here|in this room)",
+            "(turn|switch|shut) {the} {what:lamps} off (here|in here|in this room)",
+            "(turn|switch) {the} {what:lamps} (here|in here|in this room) off",
+            "stop {the} {what:valve}",
+            "stop {the} {what:appliance}",
+            "(turn|switch|shut) off {the} {what:valve}",
+            "{what:valve} off",
+            "stop {what:watering} [{the} {where:gardenish}]",
+            "stop {what:heating} {the} {where:room}",
+            "(turn|switch) off {the} {what:odd}",
+            "stop {the} {what:odd}",
+            "{what:odd} off",
+            "(power off|turn it all off|shut it down|all off|switch everything off|power down|power off please|everything off)",
             f"{OFF} {{the}} {{what:switchable}}",
             f"{OFF} {{the}} {{what:switchable}}",
             f"{OFF} {{the}} {{what:switchable}}",
@@ -122,9 +148,7 @@ FAMILIES: tuple[Family, ...] = (
         1.2,
         "close",
         "",
-        (
-            "(close|shut) {what:covergroup} (except|but|apart from|except for) {the} {but:cover}",
-        ),
+        ("(close|shut) {what:covergroup} (except|but|apart from|except for) {the} {but:cover}",),
     ),
     (
         1,
@@ -142,6 +166,10 @@ FAMILIES: tuple[Family, ...] = (
         "activate",
         "",
         (
+            "(change|transition|move|switch|go|shift) (over to|to|into) {the} {what:scene} (mode|scene) [in {the} {where:room}]",
+            "turn (on|) {the} {where:room} {what:scene} (mode|scene)",
+            "{what:scene} mode in {the} {where:room}",
+            "(let's|i want to) have {what:scene} mode",
             "(activate|start|run|launch|enable|trigger|execute|apply|set|use|enter|play|load) {the} {what:scene} (scene|mode|script|routine|automation|program|)",
             "(turn on|switch on|activate|start|switch to|go to|change to|put on|set) {the} {what:scene} (scene|mode|routine|settings)",
             "{what:scene} (scene|mode|routine) [please]",
@@ -185,6 +213,9 @@ FAMILIES: tuple[Family, ...] = (
         "set",
         "up",
         (
+            "turn {the} {what:settable} {by:alltheway} up",
+            "turn up {the} {what:settable} {by:alltheway}",
+            "turn {the} {what:settable} up {by:alltheway}",
             "(turn|crank|bring|bump|move|push|put) {the} {what:settable} up [by {by:small}]",
             "turn up {the} {what:settable} [by {by:small}]",
             "(turn|crank) {the} {what:climate} up [by {by:fewdegrees}]",
@@ -201,6 +232,9 @@ FAMILIES: tuple[Family, ...] = (
         "set",
         "down",
         (
+            "turn {the} {what:settable} {by:alltheway} down",
+            "turn down {the} {what:settable} {by:alltheway}",
+            "turn {the} {what:settable} down {by:alltheway}",
             "(turn|bring|bump|move|push|put) {the} {what:settable} down [by {by:small}]",
             "turn down {the} {what:settable} [by {by:small}]",
             "(turn|bring) {the} {what:climate} down [by {by:fewdegrees}]",
@@ -217,6 +251,10 @@ FAMILIES: tuple[Family, ...] = (
         "set_brightness",
         "",
         (
+            "set the brightness to {to:percent}",
+            "(change|set|adjust) [the] brightness to {to:percent}",
+            "set the (lights|lighting) to {to:percentage} brightness",
+            "set brightness (in|of) {the} {where:room} to {to:percent}",
             "set {the} {what:dimmable} brightness to {to:percent}",
             f"{SET} the (brightness|light level|lighting level|intensity) (of|in|for|on) {{the}} {{what:dimmable}} to {{to:percent}}",
             f"{SET} the (brightness|light level) in {{the}} {{where:room}} to {{to:percent}}",
@@ -236,9 +274,7 @@ FAMILIES: tuple[Family, ...] = (
             "turn on {the} {what:lamp} (at|to) {to:percent}",
             "i want {to:percentage} brightness in {the} {where:room}",
             "dim to {to:percent}",
-            "{MOREB} {the} {what:lamp} to {to:percentage}".replace(
-                "{MOREB}", "(raise|turn up|increase)"
-            ),
+            "{MOREB} {the} {what:lamp} to {to:percentage}".replace("{MOREB}", "(raise|turn up|increase)"),
         ),
     ),
     (
@@ -311,6 +347,12 @@ FAMILIES: tuple[Family, ...] = (
         "set_color",
         "",
         (
+            "{what:room} {to:color}",
+            "{what:room} to {to:color}",
+            "{the} {what:lamps} {to:color}",
+            "make (it|this room|the room) {to:color} [in here]",
+            "change the lights to {to:anycolor}",
+            "(set|turn|change) {the} {what:lamp} to {to:anycolor}",
             f"{SET} {{the}} {{what:lamp}} [to] {{to:color}}",
             "(make|turn|set|change|paint) {the} {what:lamp} {to:color}",
             "(turn|set|change|make) {the} {what:lamps} {to:color}",
@@ -585,6 +627,8 @@ FAMILIES: tuple[Family, ...] = (
         "open",
         "",
         (
+            "{the} {what:cover} should be open",
+            "(open|turn open) {the} {what:valve}",
             "(open|open|open|open up|pull open) {the} {what:cover}",
             "open {the} {what:cover}",
             "(raise|lift|roll up|pull up|draw up|retract|draw back|pull back|part|unroll|put up|hoist) {the} {what:cover}",
@@ -702,6 +746,10 @@ FAMILIES: tuple[Family, ...] = (
         "set_volume",
         "",
         (
+            "set the volume (up|down|) to {to:percent} on {the} {what:media}",
+            "(turn|bring|set) the volume (up|down|) to {to:percent} (on|for) {the} {what:media}",
+            "volume (up|down) to {to:percent}",
+            "(turn|set|put) the volume to {to:loudest}",
             "set {the} {what:media} volume to {to:percent}",
             f"{SET} the volume (of|on|for|in) {{the}} {{what:media}} to {{to:percent}}",
             "(set|turn|change|put|adjust|bring) [the] volume (up|down|) to {to:percent}",
@@ -784,6 +832,11 @@ FAMILIES: tuple[Family, ...] = (
         "mute",
         "",
         (
+            "(be|stay) muted [for {for:span}]",
+            "(don't|do not) make (a|any) (sound|noise)",
+            "(don't|do not) (talk|speak|say anything) (until|unless) i (ask|tell) you [to]",
+            "(quiet|silence|be quiet|hush) for {for:span}",
+            "(don't|do not) (talk|speak|say) (anything|a word|to me|any more|anymore)",
             "mute {the} {what:media}",
             "mute [it|yourself|the sound|the audio|the volume|everything|now]",
             "(silence|shut up|hush|quiet) [please]",
@@ -840,9 +893,7 @@ FAMILIES: tuple[Family, ...] = (
             "put {the} {what:media} on (pause|hold)",
             "{what:media} pause",
             "pause {the} {where:room} {what:mediaword}",
-            "pause the {what:mediaword} on {the} {what2:media}".replace(
-                "what2", "where"
-            ),
+            "pause the {what:mediaword} on {the} {what2:media}".replace("what2", "where"),
         ),
     ),
     (
@@ -885,6 +936,9 @@ FAMILIES: tuple[Family, ...] = (
         "media_next",
         "",
         (
+            "{what:media} play the next (track|song|episode)",
+            "play the next (track|song|episode) on {the} {where:media}",
+            "{what:media} skip [to] [the] [next] (track|song)",
             "(next|skip) [please]",
             "(next|skip) {the} {what:trackword}",
             "next {what:trackword}",
@@ -911,6 +965,10 @@ FAMILIES: tuple[Family, ...] = (
         "media_previous",
         "",
         (
+            "{what:media} play the (last|previous) (track|song|episode)",
+            "go back in {the} {where:room}",
+            "(go back|back)",
+            "play the (previous|last) (track|song|episode) on {the} {where:media}",
             "previous [please]",
             "previous {what:trackword}",
             "(go back|back|return|jump back|skip back) to the (previous|last) {what:trackword}",
@@ -956,6 +1014,8 @@ FAMILIES: tuple[Family, ...] = (
         "vacuum_start",
         "",
         (
+            "[robot|roomba] clean {the} (house|flat|apartment|home) [now]",
+            "i need the (floors|house|carpet) cleaned",
             "(start|run|activate|launch|begin) {the} {what:vacuum}",
             "(turn|switch) on {the} {what:vacuum}",
             "start {the} {what:vacuum}",
@@ -1019,6 +1079,9 @@ FAMILIES: tuple[Family, ...] = (
         "vacuum_clean_area",
         "",
         (
+            "(vacuum|clean|hoover|sweep) {the} {where:floor}",
+            "start {the} {what:vacuum} (in|on) {the} {where:area}",
+            "(run|send) {the} {what:vacuum} (in|to) {the} {where:area}",
             "(vacuum|clean|hoover|sweep|mop) {the} {where:room}",
             "(vacuum|clean|hoover|sweep|mop) [up] (in|) {the} {where:room} [with {the} {what:vacuum}]",
             "(send|let|have|get) {the} {what:vacuum} (clean|vacuum|to clean|to vacuum) {the} {where:room}",

@@ -451,6 +451,10 @@ ODD_NAMES = [
     "sonos one",
 ]
 
+NOUNS = (
+    "walkway|harbor|meadow|bridge|castle|river|canyon|comet|falcon|otter|badger|maple|willow|cedar|pine|birch|lotus|tulip|orchid|daisy|coral|pebble|marble|granite|velvet|cotton|anchor|compass|lantern|beacon|candle|ember|frost|thunder|breeze|storm|cloud nine|horizon|summit|valley|ridge|cove|bay|lagoon|island|reef|desert|oasis|prairie|savanna|jungle|tundra|glacier|volcano|crater|cavern|grotto|temple|palace|tower|turret|arch|dome|vault|cabin|cottage|lodge|manor|mill|forge|bakery|market|gallery|museum|theater|arcade|plaza|alley|avenue|lane|path|trail|track|station|depot|hangar|runway|pier|jetty|marina|boathouse|barnyard|coop|kennel|hutch|aviary|hive|nursery rhyme|piano|violin|guitar|drum|trumpet|flute|harp|banjo|easel|canvas|palette|loom|kiln|anvil|hammer|saw|drill|lathe|ladder|bucket|wheelbarrow|tractor|wagon|sled|canoe|kayak|bicycle|scooter|rocket|saturn|mars|venus|jupiter|pluto|titan|atlas|apollo|zeus|hera|thor|odin|loki|merlin|arthur|gandalf|frodo|yoda|vader|batman|robin hood|tinkerbell|olive grove|rose garden|herb garden|rock garden|west wing|sun deck|hot tub|fire pit|ping pong table|pool table|dart board|bookshelf|fountain|statue|birdbath|swing|hammock|trampoline|sandbox|treehouse|slide|goal|court|rink|lane two|studio b|zone 1|zone two|sector seven|unit 5|bay 3|rack|locker|bench|podium|stage|booth|kiosk|counter|cashier|aisle|freezer room|stock room|mail room|copy room|break room|war room|think tank|quiet room|phone booth|lab|clinic|ward|bunker|shelter|crypt|chapel|choir|altar|organ"
+).split("|")
+
 LAMP = "light|light|light|lamp|lamp|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
 LAMPS = "lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
 APPLIANCE = (
@@ -541,9 +545,9 @@ def person(rng: random.Random) -> str:
 
 def room(rng: random.Random) -> str:
     r = rng.random()
-    if r < 0.8:
+    if r < 0.76:
         base = rng.choice(ROOMS[:24]) if rng.random() < 0.5 else rng.choice(ROOMS)
-    elif r < 0.9:
+    elif r < 0.85:
         owner = rng.choice(
             [
                 "my son",
@@ -556,13 +560,11 @@ def room(rng: random.Random) -> str:
             ]
         )
         base = f"{owner}'s {rng.choice(['room', 'bedroom', 'office', 'bathroom', 'study'])}"
-    elif r < 0.95:
+    elif r < 0.90:
         base = f"{rng.choice(['bedroom', 'bathroom', 'office', 'guest bedroom', 'room'])} {rng.choice(['1', '2', '3', '4', 'one', 'two', 'three'])}"
     else:
         base = (
-            f"{made_up(rng)} {rng.choice(['room', 'hall', 'wing', 'corner'])}"
-            if rng.random() < 0.6
-            else made_up(rng)
+            f"{made_up(rng)} {rng.choice(['room', 'hall', 'wing', 'corner'])}" if rng.random() < 0.6 else made_up(rng)
         )
     return base
 
@@ -573,7 +575,7 @@ def one_of(words: str) -> Filler:
 
 
 def _owned(rng: random.Random) -> str:
-    return f"{person(rng)}'s" if rng.random() < 0.4 else rng.choice(MODIFIERS)
+    return f"{person(rng)}'s" if rng.random() < 0.35 else rng.choice(MODIFIERS if rng.random() < 0.6 else NOUNS)
 
 
 def single(nouns: str) -> Filler:
@@ -644,14 +646,10 @@ def group(nouns: str) -> Filler:
         )
         floor = rng.choice(FLOORS)
         on_floor = (
-            floor
-            if floor in ("upstairs", "downstairs")
-            else f"{rng.choice(['on', 'in', 'on', 'at'])} the {floor}"
+            floor if floor in ("upstairs", "downstairs") else f"{rng.choice(['on', 'in', 'on', 'at'])} the {floor}"
         )
         if rng.random() < 0.2:
-            on_floor = (
-                f"on the {floor}" if floor not in ("upstairs", "downstairs") else floor
-            )
+            on_floor = f"on the {floor}" if floor not in ("upstairs", "downstairs") else floor
         house = rng.choice(
             [
                 "in the house",
@@ -667,6 +665,13 @@ def group(nouns: str) -> Filler:
                 "around the house",
                 "throughout the house",
                 "in all rooms",
+                "in our home",
+                "in our house",
+                "in each room",
+                "in here",
+                "here",
+                "in this room",
+                "all over the house",
                 "in the apartment",
                 "in the flat",
                 "in my home",
@@ -731,9 +736,7 @@ def everything(rng: random.Random) -> str:
 def duration(rng: random.Random) -> str:
     unit = rng.choice(["second", "minute", "minute", "minute", "hour"])
     n = (
-        rng.choice(
-            [1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 90, rng.randint(1, 120)]
-        )
+        rng.choice([1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 90, rng.randint(1, 120)])
         if unit != "hour"
         else rng.randint(1, 12)
     )
@@ -785,10 +788,7 @@ def clock(rng: random.Random) -> str:
     if r < 0.2:
         return f"{hour}:{rng.choice(['00', '15', '30', '45', '05'])}{rng.choice(['', ' am', ' pm'])}"
     if r < 0.3:
-        return (
-            rng.choice(["half past", "quarter past", "quarter to", "ten to"])
-            + f" {said}"
-        )
+        return rng.choice(["half past", "quarter past", "quarter to", "ten to"]) + f" {said}"
     if r < 0.36:
         return rng.choice(
             [
@@ -870,15 +870,11 @@ def degrees(rng: random.Random) -> str:
 
 
 def kelvin(rng: random.Random) -> str:
-    return (
-        f"{rng.randrange(2000, 6600, 100)}{rng.choice([' kelvin', ' k', ' kelvins'])}"
-    )
+    return f"{rng.randrange(2000, 6600, 100)}{rng.choice([' kelvin', ' k', ' kelvins'])}"
 
 
 FILLERS: dict[str, Filler | str] = {
-    "the": lambda rng: rng.choice(
-        ["the", "the", "the", "the", "my", "", "", "our", "that", "this"]
-    ),
+    "the": lambda rng: rng.choice(["the", "the", "the", "the", "my", "", "", "our", "that", "this"]),
     "room": room,
     "floor": one_of("|".join(FLOORS)),
     "area": floor_or_room,
@@ -891,9 +887,7 @@ FILLERS: dict[str, Filler | str] = {
     "climate": single(CLIMATE),
     "cover": mix((3, single(COVER)), (2, group(COVERS))),
     "valve": mix((5, single(VALVE)), (1, group("valves|sprinklers"))),
-    "lock": mix(
-        (4, single(LOCK)), (1, group("doors|locks|outside doors|gates|door locks"))
-    ),
+    "lock": mix((4, single(LOCK)), (1, group("doors|locks|outside doors|gates|door locks"))),
     "media": mix((5, single(MEDIA)), (1, group("speakers|tvs|radios"))),
     "vacuum": mix((5, single(VACUUM)), (1, group("vacuums|robots"))),
     "mower": single(MOWER),
@@ -926,9 +920,7 @@ FILLERS: dict[str, Filler | str] = {
         (2, room),
     ),
     "percent": percent,
-    "percentage": lambda rng: (
-        f"{_percent_number(rng)} {rng.choice(['%', 'percent', 'percent'])}"
-    ),
+    "percentage": lambda rng: f"{_percent_number(rng)} {rng.choice(['%', 'percent', 'percent'])}",
     "degrees": degrees,
     "kelvin": kelvin,
     "color": one_of(COLORS),
@@ -938,29 +930,21 @@ FILLERS: dict[str, Filler | str] = {
     "small": mix(
         (
             3,
-            lambda rng: (
-                f"{number(1, 40, 5)(rng)} {rng.choice(['%', 'percent', 'percent'])}"
-            ),
+            lambda rng: f"{number(1, 40, 5)(rng)} {rng.choice(['%', 'percent', 'percent'])}",
         ),
         (
             3,
-            one_of(
-                "a bit|a little|a little bit|a lot|slightly|a notch|somewhat|some|a tad|a touch|quite a bit"
-            ),
+            one_of("a bit|a little|a little bit|a lot|slightly|a notch|somewhat|some|a tad|a touch|quite a bit"),
         ),
     ),
     "fewdegrees": mix(
         (
             3,
-            lambda rng: (
-                f"{number(1, 8)(rng)} {rng.choice(['degrees', 'degrees', 'degree'])}"
-            ),
+            lambda rng: f"{number(1, 8)(rng)} {rng.choice(['degrees', 'degrees', 'degree'])}",
         ),
         (
             1,
-            one_of(
-                "a bit|a little|a couple of degrees|a few degrees|one degree|a degree|half a degree"
-            ),
+            one_of("a bit|a little|a couple of degrees|a few degrees|one degree|a degree|half a degree"),
         ),
     ),
     "mode": one_of(
@@ -975,9 +959,7 @@ FILLERS: dict[str, Filler | str] = {
         ),
         (1, percent),
     ),
-    "level": one_of(
-        "low|medium|high|1|2|3|one|two|three|strong|weak|light|intense|maximum|minimum|gentle"
-    ),
+    "level": one_of("low|medium|high|1|2|3|one|two|three|strong|weak|light|intense|maximum|minimum|gentle"),
     "swing": one_of("vertical|horizontal|both|off|on|up|down|left|right|wide"),
     "n": number(0, 100),
     "timername": mix(
@@ -1053,9 +1035,7 @@ FILLERS: dict[str, Filler | str] = {
     "coffee": one_of(
         "coffee|coffee|coffee|espresso|cappuccino|latte|tea|coffee|americano|drink|flat white|hot chocolate|brew|cup of joe"
     ),
-    "coffeemaker": one_of(
-        "coffee machine|coffee maker|coffee pot|espresso machine|coffeemaker|machine|barista"
-    ),
+    "coffeemaker": one_of("coffee machine|coffee maker|coffee pot|espresso machine|coffeemaker|machine|barista"),
     "excepted": mix(
         (3, single(LAMP)),
         (2, room),
@@ -1109,28 +1089,16 @@ FILLERS: dict[str, Filler | str] = {
         (1, lambda rng: f"all the {rng.choice(COVERS.split('|'))} in the {room(rng)}"),
     ),
     "covers": group(COVERS),
-    "locks": one_of(
-        "doors|locks|gates|all the doors|every door|all doors|all the locks|door|lock"
-    ),
-    "minmax": one_of(
-        "full|maximum|minimum|half|max|low|the highest|lowest|highest|full"
-    ),
-    "tone": one_of(
-        "warmer|cooler|colder|warm|cold|cool|more white|whiter|bluish|yellowish|more yellow|neutral"
-    ),
+    "locks": one_of("doors|locks|gates|all the doors|every door|all doors|all the locks|door|lock"),
+    "minmax": one_of("full|maximum|minimum|half|max|low|the highest|lowest|highest|full"),
+    "tone": one_of("warmer|cooler|colder|warm|cold|cool|more white|whiter|bluish|yellowish|more yellow|neutral"),
     "modal": single(
         "air purifier|dehumidifier|humidifier|water heater|boiler|vacuum|fan|washing machine|heat pump|air conditioner"
     ),
-    "hvac": one_of(
-        "ac|thermostat|heating|air conditioner|heater|climate|heat pump|aircon|hvac|fan"
-    ),
-    "purifier": single(
-        "air purifier|purifier|air conditioner|ac|humidifier|dehumidifier|extractor hood"
-    ),
+    "hvac": one_of("ac|thermostat|heating|air conditioner|heater|climate|heat pump|aircon|hvac|fan"),
+    "purifier": single("air purifier|purifier|air conditioner|ac|humidifier|dehumidifier|extractor hood"),
     "humid": single("humidifier|dehumidifier|air humidifier|purifier"),
-    "diffuser": single(
-        "diffuser|aroma diffuser|scent diffuser|air freshener|fragrance diffuser|oil diffuser"
-    ),
+    "diffuser": single("diffuser|aroma diffuser|scent diffuser|air freshener|fragrance diffuser|oil diffuser"),
     "bin": single("trash can|bin|trash bin|smart bin|garbage can"),
     "coverup": mix(
         (
@@ -1152,9 +1120,7 @@ FILLERS: dict[str, Filler | str] = {
         (1, lambda rng: f"{number(1, 99, 5)(rng)} {rng.choice(['%', 'percent'])}"),
     ),
     "bit": one_of("a bit|a little|a little bit|slightly|some|a crack|a tad|a touch"),
-    "musicword": one_of(
-        "music|volume|sound|radio|audio|song|tunes|noise|tv|speaker|speakers|stereo|bass|movie"
-    ),
+    "musicword": one_of("music|volume|sound|radio|audio|song|tunes|noise|tv|speaker|speakers|stereo|bass|movie"),
     "span": mix(
         (3, duration),
         (
@@ -1167,9 +1133,7 @@ FILLERS: dict[str, Filler | str] = {
     "mediaword": one_of(
         "music|song|movie|video|film|track|playback|show|podcast|radio|audio|tunes|media|audiobook|playlist|episode|tv"
     ),
-    "trackword": one_of(
-        "song|song|track|track|episode|video|chapter|title|tune|one|item|number|piece|movie"
-    ),
+    "trackword": one_of("song|song|track|track|episode|video|chapter|title|tune|one|item|number|piece|movie"),
     "roommedia": mix((1, room), (1, single(MEDIA))),
     "buttonname": mix(
         (
@@ -1181,13 +1145,21 @@ FILLERS: dict[str, Filler | str] = {
         (1, lambda rng: f"{room(rng)} {rng.choice(['restart', 'identify', 'reset'])}"),
         (1, made_up),
     ),
-    "mood": one_of(
-        "romantic|cozy|party|calm|relaxing|dinner|movie|festive|warm|sunset|reading|spooky|christmas|chill"
-    ),
+    "mood": one_of("romantic|cozy|party|calm|relaxing|dinner|movie|festive|warm|sunset|reading|spooky|christmas|chill"),
     "onoff": one_of("on|off"),
     "degreesunit": lambda rng: (
         f"{rng.randint(15, 28) if rng.random() < 0.8 else spoken(rng.randint(15, 28))} {rng.choice(['degrees', 'degrees', '°', 'degrees celsius', 'celsius'])}"
     ),
     "upstairs": one_of("upstairs|downstairs|outside|outdoors|inside"),
 }
+FILLERS |= {
+    "heat": one_of("heat|heat|warm"),
+    "heating": one_of("heating|heating|warming"),
+    "watering": one_of("water|watering|water|sprinkle|irrigating|irrigate|watering"),
+    "gardenish": mix((3, one_of("garden|lawn|plants|yard|flowers|back yard|front yard|vegetables|roses|grass|orchard|field|hedge|patio plants|greenhouse|flower bed|tomatoes")), (1, room)),
+    "odd": mix((1, one_of("|".join(ODD_NAMES))), (2, one_of("|".join(NOUNS))), (1, made_up), (1, lambda rng: f"{rng.choice(NOUNS)} {rng.choice(['switch', 'plug', 'light', 'fan', 'lamp'])}")),
+    "alltheway": one_of("all the way|all the way|completely|fully|to the max|to the top|right"),
+    "anycolor": one_of("a random color|random|a different color|some random color|another color|a nice color|something warm|a warmer color|a cooler color|a romantic color"),
+    "loudest": one_of("loudest|the loudest|the loudest setting|the highest|max|the lowest|the lowest setting|the maximum|quietest|the highest level|full blast"),
+}  # fmt: skip
 SAMPLER = Sampler(FILLERS)

@@ -35,9 +35,7 @@ def _sequence(tokens: list[str], at: int, closing: str | None) -> tuple[Sequence
     return (choices[0] if len(choices) == 1 else [choices]), at
 
 
-def _choices(
-    tokens: list[str], at: int, closing: str | None
-) -> tuple[list[Sequence], int]:
+def _choices(tokens: list[str], at: int, closing: str | None) -> tuple[list[Sequence], int]:
     choices: list[Sequence] = [[]]
     while at < len(tokens) and tokens[at] not in (")", "]"):
         token = tokens[at]
@@ -46,9 +44,7 @@ def _choices(
             choices.append([])
         elif token in "([":
             inner, at = _choices(tokens, at, ")" if token == "(" else "]")
-            choices[-1].append(
-                inner if token == "(" else [*inner, *([[]] * len(inner))]
-            )
+            choices[-1].append(inner if token == "(" else [*inner, *([[]] * len(inner))])
         elif token.startswith("{"):
             slot, _, filler = token[1:-1].rpartition(":")
             choices[-1].append((slot or None, filler))
@@ -87,9 +83,7 @@ class Sampler:
         parts: list[str] = []
         slots: dict[str, str] = {}
         self._walk(tree, rng, parts, slots)
-        return Phrase(
-            squeeze("".join(parts)), {k: squeeze(v) for k, v in slots.items()}
-        )
+        return Phrase(squeeze("".join(parts)), {k: squeeze(v) for k, v in slots.items()})
 
     def fill(self, name: str, rng: random.Random) -> str:
         filler = self._fillers[name]

@@ -314,9 +314,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
             )
             body = f"are {{what={quant}{things}}} {state}"
         elif q < 0.48:
-            body = (
-                f"how many {_pick('|of the |', rng)}{{what={things}}} are {state}{now}"
-            )
+            body = f"how many {_pick('|of the |', rng)}{{what={things}}} are {state}{now}"
         elif q < 0.66:
             body = f"{_pick('which|what|which of the|which of my', rng)} {{what={things}}} are {state}{now}"
         elif q < 0.72:
@@ -343,9 +341,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
     if r < 0.64:
         thing = _pick(DETECTED, rng)
         q = rng.random()
-        any_, _, rest = (
-            thing.partition(" ") if thing.startswith("any ") else ("", "", thing)
-        )
+        any_, _, rest = thing.partition(" ") if thing.startswith("any ") else ("", "", thing)
         said = f"{any_} {{quantity={rest}}}"
         if q < 0.45:
             return (
@@ -363,9 +359,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
         )
     if r < 0.72:
         who = person(rng)
-        group_ = _pick(
-            "anyone|anybody|someone|everyone|everybody|who|all devices|the kids", rng
-        )
+        group_ = _pick("anyone|anybody|someone|everyone|everybody|who|all devices|the kids", rng)
         home = _pick(
             "home|away|at work|at school|home|not home|here|in the house|at the gym|at the office",
             rng,
@@ -386,11 +380,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
             ]
         ), {}
     quantity = rng.choice(QUANTITY)
-    name = (
-        _NAMED(rng)
-        if rng.random() < 0.75
-        else single(f"{MEDIA}|{CLIMATE}|{VACUUM}|{APPLIANCE}")(rng)
-    )
+    name = _NAMED(rng) if rng.random() < 0.75 else single(f"{MEDIA}|{CLIMATE}|{VACUUM}|{APPLIANCE}")(rng)
     asking = _pick(
         "what is the|what's the|what is|what's|tell me the|give me the|how is the|read me the|check the|what's the current|what is the current|show me the|do you know the|can you tell me the|how much is the",
         rng,
@@ -424,9 +414,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
             ]
         ), {}
     if q < 0.84:
-        level = _pick(
-            "low|full|empty|charged|dead|charging|fine|high|ok|depleted|flat", rng
-        )
+        level = _pick("low|full|empty|charged|dead|charging|fine|high|ok|depleted|flat", rng)
         return (
             f"is {the}{{what={name}}} {{quantity=battery}} {{state={level}}}"
             if rng.random() < 0.6
@@ -437,9 +425,9 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
         return f"{asking} {{what={name}}} {_pick('value|reading|', rng)}", {}
     if q < 0.95:
         return f"{{what={name} {quantity}}}", {}
-    return f"how (much|many) power is {the}{{what={name}}} using".replace(
-        "(much|many)", "much"
-    ).replace("power", "{quantity=power}"), {}
+    return f"how (much|many) power is {the}{{what={name}}} using".replace("(much|many)", "much").replace(
+        "power", "{quantity=power}"
+    ), {}
 
 
 def question(rng: random.Random) -> tuple[str, list[Parse]]:

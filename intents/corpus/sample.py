@@ -26,11 +26,7 @@ class Example:
     line: str
 
 
-_ROWS = [
-    (share / len(ways), intent, flag, way)
-    for share, intent, flag, ways in FAMILIES
-    for way in ways
-]
+_ROWS = [(share / len(ways), intent, flag, way) for share, intent, flag, ways in FAMILIES for way in ways]
 _WEIGHTS = [row[0] for row in _ROWS]
 # What a delayed command or one of several may be: short orders, not questions, timers or moods.
 _ORDERS = [
@@ -228,13 +224,9 @@ _INTRODUCED = (
 )
 
 
-def _order(
-    rng: random.Random, rows: list[tuple[float, str, str, str]]
-) -> tuple[str, Parse]:
+def _order(rng: random.Random, rows: list[tuple[float, str, str, str]]) -> tuple[str, Parse]:
     _, intent, flag, template = (
-        rng.choices(rows, [r[0] for r in rows])[0]
-        if rows is not _ROWS
-        else rng.choices(_ROWS, _WEIGHTS)[0]
+        rng.choices(rows, [r[0] for r in rows])[0] if rows is not _ROWS else rng.choices(_ROWS, _WEIGHTS)[0]
     )
     phrase = _COMMANDS.draw(template, rng)
     return phrase.text, Parse(intent, {**({flag: ""} if flag else {}), **phrase.slots})
@@ -292,11 +284,7 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     if r < 0.5:
         n = rng.choices((2, 3, 4, 5, 6), (60, 24, 10, 4, 2))[0]
         orders = [_order(rng, _ORDERS) for _ in range(n)]
-        orders = (
-            orders
-            if n == 2
-            else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
-        )
+        orders = orders if n == 2 else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
         if len(orders) == 2 and rng.random() < 0.12:
             text, parses = question(rng)
             orders[1] = (text, parses[0])
@@ -320,18 +308,11 @@ def _shared_verb(rng: random.Random) -> tuple[str, list[Parse]]:
         values = [SAMPLER.fill("percentage", rng) for _ in range(n)]
         parts = [f"{t} {w} to {v}" for t, w, v in zip(the, things, values, strict=True)]
         text = "set " + " ".join(parts[:-1]) + " and " + parts[-1]
-        return text, [
-            Parse("set", {"what": w, "to": v})
-            for w, v in zip(things, values, strict=True)
-        ]
+        return text, [Parse("set", {"what": w, "to": v}) for w, v in zip(things, values, strict=True)]
     intent, verbs, filler = rng.choice(_VERBS)
     things = [SAMPLER.fill(filler, rng) for _ in range(n)]
     said = [f"{t} {w}" for t, w in zip(the, things, strict=True)]
-    listed = (
-        " ".join(said[:-1])
-        + rng.choice([" and ", " and ", " and also ", " as well as "])
-        + said[-1]
-    )
+    listed = " ".join(said[:-1]) + rng.choice([" and ", " and ", " and also ", " as well as "]) + said[-1]
     verb = rng.choice(verbs.split("|"))
     text = f"{verb} {listed}"
     if " " in verb and rng.random() < 0.3:
@@ -377,16 +358,10 @@ def _pronoun(rng: random.Random) -> tuple[str, list[Parse]]:
     what = next(w for w in text.split() if w in ("it", "them", "that"))
     if rng.random() < 0.4:
         to = SAMPLER.fill(rng.choice(["percentage", "color", "degrees"]), rng)
-        intent = (
-            "set_color"
-            if not any(c.isdigit() for c in to) and rng.random() < 0
-            else "set"
-        )
+        intent = "set_color" if not any(c.isdigit() for c in to) and rng.random() < 0 else "set"
         verb = rng.choice(["set", "put", "change", "turn"])
         color = to in _COLORS
-        return f"{verb} {what} to {to}", [
-            Parse("set_color" if color else "set", {"what": what, "to": to})
-        ]
+        return f"{verb} {what} to {to}", [Parse("set_color" if color else "set", {"what": what, "to": to})]
     return text, [Parse(intent, {**({flag: ""} if flag else {}), "what": what})]
 
 
@@ -432,13 +407,8 @@ def draw(rng: random.Random) -> Example:
         if rng.random() < 0.25:
             text = _damaged(text, rng, parses)
         said = words(squeeze(text))
-        parses = [
-            Parse(p.intent, {k: " ".join(words(v)) for k, v in p.slots.items()})
-            for p in parses
-        ]
-        if 0 < len(said) <= 48 and all(
-            _runs(said, v) for p in parses for k, v in p.slots.items() if k not in FLAGS
-        ):
+        parses = [Parse(p.intent, {k: " ".join(words(v)) for k, v in p.slots.items()}) for p in parses]
+        if 0 < len(said) <= 48 and all(_runs(said, v) for p in parses for k, v in p.slots.items() if k not in FLAGS):
             return Example(tuple(said), write(parses))
 
 
@@ -454,9 +424,7 @@ def stream(seed: int) -> Iterator[Example]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
