@@ -11,6 +11,7 @@ from typing import Self
 from devices.conventions import Announced, Convention, Entity, Message
 from devices.house import House
 from devices.link import Link, LinkError, matches
+from devices.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +36,21 @@ class Discovery:
         self._link.on_connect(self._greet)
         self._link.on_lost(self._house.doubt)
         self._inbox.add(*self._filters)
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ask())]
+        self._tasks = [
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._ask()),
+        ]
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._link.forget_hooks(self._greet, self._house.doubt)
         self._inbox.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     def take(self, message: Message) -> None:
         """What one message means for the house. Never raises on input."""
@@ -56,7 +61,10 @@ class Discovery:
 
     async def _read(self) -> None:
         async for message in self._inbox:
-            self.take(message)
+            try:
+                self.take(message)
+            except Exception:  # a mistake in one convention must not make the house deaf to all others
+                log.exception("a message on %s could not be read", message.topic)
 
     async def _greet(self) -> None:
         """After each connection: ask for announcements, and for the states that no broker keeps."""

@@ -9,7 +9,10 @@ from devices.device import Kind
 REMEMBERED = 32  # answers a device; enough for a 95th percentile that forgets a bad evening within days
 ENOUGH = 3  # answers before the measurement is believed
 MARGIN = 4.0  # times the 95th percentile: a Zigbee route that must be found again takes about three times as long
-SHORTEST, LONGEST = 0.5, 10.0  # seconds; below, a busy broker looks like a dead lamp; above, nobody waits for the reply
+SHORTEST, LONGEST = (
+    0.5,
+    10.0,
+)  # seconds; below, a busy broker looks like a dead lamp; above, nobody waits for the reply
 UNMEASURED = 3.0  # most lamps answer within 0.3 s, sleepy thermostats within 2
 UNMEASURED_SLOW = 10.0  # things that move first and report then
 SLOW = frozenset({Kind.COVER, Kind.VALVE, Kind.LOCK, Kind.VACUUM, Kind.LAWN_MOWER})

@@ -117,7 +117,11 @@ class _Known:
 class House:
     """The devices and their states. Announcements and reports go in; who wants to know watches `events`."""
 
-    def __init__(self, overrides: Overrides | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        overrides: Overrides | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.habits = Habits()
         self._overrides = overrides or Overrides()
         self._clock = clock
@@ -204,7 +208,13 @@ class House:
             self._update(convention, old, new)
         return self._tell(before)
 
-    def report(self, device_id: str, reported: Mapping[str, StateValue], *, retained: bool = False) -> None:
+    def report(
+        self,
+        device_id: str,
+        reported: Mapping[str, StateValue],
+        *,
+        retained: bool = False,
+    ) -> None:
         """The device has sent this. Availability alone does not make the rest of the state any fresher."""
         if device_id not in self._entities:
             return
@@ -212,7 +222,14 @@ class House:
         known.state.update(reported)
         if any(key != "available" for key in reported):
             known.reported_at = self._clock()
-        self._happened(Event(Happening.REPORTED, device_id, MappingProxyType(dict(reported)), retained))
+        self._happened(
+            Event(
+                Happening.REPORTED,
+                device_id,
+                MappingProxyType(dict(reported)),
+                retained,
+            )
+        )
 
     def reject(self, device_id: str, reason: str) -> None:
         self._happened(Event(Happening.REJECTED, device_id, reason=reason))

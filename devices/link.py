@@ -23,10 +23,13 @@ import aiomqtt
 
 from devices.conventions import Message
 from devices.device import DeviceError
+from devices.tasks import end
 
 log = logging.getLogger(__name__)
 
-CONNECTS_WITHIN = 5.0  # seconds for a CONNACK; a broker across a slow Wi-Fi takes 0.3, a port that is no MQTT never ends
+CONNECTS_WITHIN = (
+    5.0  # seconds for a CONNACK; a broker across a slow Wi-Fi takes 0.3, a port that is no MQTT never ends
+)
 # amqtt misreads a CONNECT of MQTT 5 that has a will, and waits for the rest of it for ever; then 3.1.1 gets its turn.
 FIRST_PROTOCOL_WITHIN = 2.0
 ANSWERS_WITHIN = 10.0  # seconds for a SUBACK or PUBACK
@@ -35,9 +38,7 @@ FIRST_WAIT, LONGEST_WAIT = (
     30.0,
 )  # between attempts: a restarted broker is back in 1 s, nobody waits a minute for it
 FILTERS_A_PACKET = 100  # keeps a SUBSCRIBE far below the smallest packet limit in use (amqtt and HiveMQ take 64 KiB)
-LIVE_WAITING = (
-    10_000  # messages; 100 a second for longer than any stall that was seen, about 5 MB
-)
+LIVE_WAITING = 10_000  # messages; 100 a second for longer than any stall that was seen, about 5 MB
 RETAINED_WAITING = 50_000  # topics; a house of a thousand devices retains 10,000
 OFFLINE, ONLINE = b"offline", b"online"
 
@@ -57,7 +58,9 @@ class LinkState(Enum):
     CLOSED = "closed"  # not opened yet, or closed for good
     CONNECTING = "connecting"  # an attempt is under way
     CONNECTED = "connected"  # messages flow
-    WAITING = "waiting"  # the last attempt failed or the line was lost; `Link.problem` says why, the next attempt follows
+    WAITING = (
+        "waiting"  # the last attempt failed or the line was lost; `Link.problem` says why, the next attempt follows
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +87,11 @@ class LinkSettings:
         if not self.host.strip():
             raise LinkError("the broker's host is empty: give its name or address")
         if not 0 < self.port < 65536:
-            raise LinkError(
-                f"{self.port} is no port: MQTT brokers use 1883, or 8883 with TLS"
-            )
+            raise LinkError(f"{self.port} is no port: MQTT brokers use 1883, or 8883 with TLS")
         if not 0 < self.keepalive < 65536:
-            raise LinkError(
-                f"a keepalive of {self.keepalive} s is not possible: 20 is usual"
-            )
+            raise LinkError(f"a keepalive of {self.keepalive} s is not possible: 20 is usual")
         if self.protocol not in ("auto", "5", "3.1.1"):
-            raise LinkError(
-                f"{self.protocol!r} is no MQTT version: use auto, 5 or 3.1.1"
-            )
+            raise LinkError(f"{self.protocol!r} is no MQTT version: use auto, 5 or 3.1.1")
         if self.password is not None and self.username is None:
             raise LinkError("a password needs a user name")
         if (self.ca_file or self.cert_file or self.key_file) and not self.tls:
@@ -169,9 +166,7 @@ class Inbox:
 
     def _count_dropped(self) -> None:
         self._dropped += 1
-        if (
-            self._dropped.bit_count() == 1
-        ):  # the 1st, 2nd, 4th, 8th ... so that a flood does not flood the log
+        if self._dropped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ... so that a flood does not flood the log
             log.warning(
                 "more messages come in than can be read: %d dropped so far",
                 self._dropped,
@@ -219,14 +214,10 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._inboxes: list[Inbox] = []
         self._wanted: dict[str, int] = {}  # filter -> QoS
-        self._known: set[str] = (
-            set()
-        )  # filters that the broker has acknowledged on this connection
+        self._known: set[str] = set()  # filters that the broker has acknowledged on this connection
         self._hooks: list[Hook] = []
         self._lost_hooks: list[Callable[[], None]] = []
-        self._to_greet: list[
-            Hook
-        ] = []  # hooks that were not called on this connection yet
+        self._to_greet: list[Hook] = []  # hooks that were not called on this connection yet
         self._greetings: set[asyncio.Task[None]] = set()
         self._connected = asyncio.Event()
         self._tried = asyncio.Event()
@@ -271,8 +262,7 @@ class Link:
             await self._say_status(OFFLINE)
         except LinkError as error:
             log.debug("could not say goodbye: %s", error)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
         self.state = LinkState.CLOSED
         for inbox in list(self._inboxes):
             inbox.close()
@@ -281,17 +271,11 @@ class Link:
         """Raises LinkError where there is no connection, or the broker does not acknowledge (QoS 1 and 2)."""
         client = self._client
         if client is None:
-            raise self.problem or LinkError(
-                f"there is no connection to the broker at {self.settings.address}"
-            )
+            raise self.problem or LinkError(f"there is no connection to the broker at {self.settings.address}")
         try:
-            await client.publish(
-                message.topic, message.payload, qos=message.qos, retain=message.retain
-            )
+            await client.publish(message.topic, message.payload, qos=message.qos, retain=message.retain)
         except aiomqtt.MqttError as error:
-            raise LinkError(
-                f"the broker at {self.settings.address} did not take {message.topic}: {error}"
-            ) from None
+            raise LinkError(f"the broker at {self.settings.address} did not take {message.topic}: {error}") from None
         except ValueError as error:
             raise LinkError(f"{message.topic!r} cannot be published: {error}") from None
 
@@ -330,9 +314,7 @@ class Link:
         for topic in filters:
             if self._wanted.get(topic, -1) < inbox.qos:
                 self._wanted[topic] = inbox.qos
-            self._known.discard(
-                topic
-            )  # subscribing again makes the broker send what it kept, to the new inbox
+            self._known.discard(topic)  # subscribing again makes the broker send what it kept, to the new inbox
         self._settle()
 
     def want_no_more(self, filters: Iterable[str]) -> None:
@@ -362,15 +344,11 @@ class Link:
             except aiomqtt.MqttError as error:
                 self._lost(self._explain(error))
             self._tried.set()
-            await asyncio.sleep(
-                wait * random.uniform(0.5, 1.0)
-            )  # not all clients at once after a power cut
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # not all clients at once after a power cut
             wait = min(wait * 2, LONGEST_WAIT)
 
     def _lost(self, problem: LinkError) -> None:
-        if str(problem) != str(self.problem) and not (
-            self._must_connect and not self._tried.is_set()
-        ):
+        if str(problem) != str(self.problem) and not (self._must_connect and not self._tried.is_set()):
             log.warning("%s", problem)
         self.state = LinkState.WAITING
         self.problem = problem
@@ -398,9 +376,7 @@ class Link:
         self._protocols = self._protocols[-1:]
         return connected
 
-    async def _connect_with(
-        self, version: aiomqtt.ProtocolVersion, within: float
-    ) -> _Connected:
+    async def _connect_with(self, version: aiomqtt.ProtocolVersion, within: float) -> _Connected:
         will = None
         if self._status_topic is not None:
             will = aiomqtt.Will(self._status_topic, OFFLINE, qos=1, retain=True)
@@ -438,9 +414,7 @@ class Link:
             self._settled.clear()
             for lost in self._lost_hooks:
                 lost()
-            for task in (helper, *self._greetings):
-                task.cancel()
-            await asyncio.gather(helper, *self._greetings, return_exceptions=True)
+            await end(helper, *self._greetings)
 
     def _deliver(self, message: Message) -> None:
         for inbox in self._inboxes:
@@ -468,16 +442,12 @@ class Link:
             try:
                 await self._subscribe_wanted(client)
             except aiomqtt.MqttError as error:
-                log.debug(
-                    "subscribing failed: %s", error
-                )  # the reader sees it too, if the line was lost
+                log.debug("subscribing failed: %s", error)  # the reader sees it too, if the line was lost
                 await asyncio.sleep(FIRST_WAIT)
                 self._unsettled.set()
 
     async def _subscribe_wanted(self, client: aiomqtt.Client) -> None:
-        while missing := [
-            (f, q) for f, q in self._wanted.items() if f not in self._known
-        ][:FILTERS_A_PACKET]:
+        while missing := [(f, q) for f, q in self._wanted.items() if f not in self._known][:FILTERS_A_PACKET]:
             self._known.update(f for f, _ in missing)
             try:
                 answers = await client.subscribe(missing)
@@ -486,12 +456,8 @@ class Link:
                 raise
             for (topic, _), answer in zip(missing, answers, strict=False):
                 if _value(answer) >= 128:
-                    log.warning(
-                        "the broker does not let us listen to %s (%s)", topic, answer
-                    )
-        while surplus := [f for f in self._known if f not in self._wanted][
-            :FILTERS_A_PACKET
-        ]:
+                    log.warning("the broker does not let us listen to %s (%s)", topic, answer)
+        while surplus := [f for f in self._known if f not in self._wanted][:FILTERS_A_PACKET]:
             self._known.difference_update(surplus)
             await client.unsubscribe(surplus)
         if not self._unsettled.is_set():
@@ -510,18 +476,10 @@ class Link:
         where = self.settings.address
         text = str(error)
         if isinstance(error, aiomqtt.MqttCodeError) and _code(error) in _BAD_LOGIN:
-            who = (
-                f"the user {self.settings.username!r}"
-                if self.settings.username
-                else "a client without a user name"
-            )
-            return LinkError(
-                f"the broker at {where} refuses {who}: check the user name and password in the settings"
-            )
+            who = f"the user {self.settings.username!r}" if self.settings.username else "a client without a user name"
+            return LinkError(f"the broker at {where} refuses {who}: check the user name and password in the settings")
         if self.state is LinkState.CONNECTED:
-            return LinkError(
-                f"the connection to the broker at {where} was lost: {text}"
-            )
+            return LinkError(f"the connection to the broker at {where} was lost: {text}")
         return LinkError(_advice(where, text, self.settings.tls))
 
 
@@ -617,9 +575,7 @@ def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
         return None
     for path in (settings.ca_file, settings.cert_file, settings.key_file):
         if path is not None and not Path(path).is_file():
-            raise LinkError(
-                f"there is no certificate file {path}: correct the path in the settings"
-            )
+            raise LinkError(f"there is no certificate file {path}: correct the path in the settings")
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
         context.sslsocket_class = _OwnSocket
@@ -639,16 +595,9 @@ def _advice(where: str, text: str, tls: bool) -> str:
         return f"no TLS with the broker at {where}: is this its TLS port (usually 8883)? ({text})"
     if "refused" in low:
         return f"no MQTT broker answers at {where}: start it, or correct host and port in the settings"
-    if (
-        "name or service" in low
-        or "nodename" in low
-        or "resolution" in low
-        or "no address" in low
-    ):
+    if "name or service" in low or "nodename" in low or "resolution" in low or "no address" in low:
         return f"no computer is called {where.rpartition(':')[0]}: correct the host in the settings"
     if "timed out" in low:
         kind = "and needs no TLS" if tls else "and whether it wants TLS"
-        return (
-            f"what answers at {where} does not speak MQTT: check host and port, {kind}"
-        )
+        return f"what answers at {where} does not speak MQTT: check host and port, {kind}"
     return f"no connection to the broker at {where}: {text}"

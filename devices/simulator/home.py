@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from devices.simulator import home_assistant as ha
 from devices.simulator import zigbee2mqtt as z2m
 from devices.simulator.fault import Fault
 from devices.simulator.thing import Thing, Travel
+from devices.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +84,12 @@ class Home:
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._moving: set[str] = set()
+        self._introduced = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        await self._link.open()
-        await self._link.settled()
-        await self._introduce()
         self._link.on_connect(self._introduce)
+        await self._link.open()
+        await self._introduced.wait()
         self._start(self._read())
         self._start(self._write())
         return self
@@ -95,10 +97,7 @@ class Home:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._link.close()
 
     def state(self, id: str) -> Mapping[str, object]:
@@ -125,8 +124,10 @@ class Home:
         for thing in self.things.values():
             there = self._faults.get(thing.id) is not Fault.UNAVAILABLE
             messages += [*thing.announcement(), *thing.availability(there), *thing.report()]
-        for message in messages:
+        for message in messages[:-1]:
             await self._link.publish(message)
+        await self._link.publish(replace(messages[-1], qos=1))  # once this is acknowledged, all before has arrived
+        self._introduced.set()
 
     async def _read(self) -> None:
         async for message in self._inbox:

@@ -78,7 +78,7 @@ def load(payload: bytes) -> Mapping[str, object]:
     """The JSON object in a payload; empty when there is none."""
     try:
         value = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
