@@ -18,9 +18,7 @@ def pairs(seed: int) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--minutes", type=float, default=40.0, help="wall time of the training"
-    )
+    parser.add_argument("--minutes", type=float, default=40.0, help="wall time of the training")
     parser.add_argument(
         "--steps",
         type=int,
@@ -34,18 +32,12 @@ def main() -> None:
         default=Path("runs/home"),
         help="where everything is written",
     )
-    parser.add_argument(
-        "--ship", action="store_true", help="copy the result to models/weights/"
-    )
+    parser.add_argument("--ship", action="store_true", help="copy the result to models/weights/")
     arguments = parser.parse_args()
     from models.train.home import Recipe, make
 
-    recipe = Recipe(
-        minutes=arguments.minutes, steps=arguments.steps, layers=arguments.layers
-    )
-    made = make(
-        recipe, pairs, symbols(), arguments.folder, lambda line: print(line, flush=True)
-    )
+    recipe = Recipe(minutes=arguments.minutes, steps=arguments.steps, layers=arguments.layers)
+    made = make(recipe, pairs, symbols(), arguments.folder, lambda line: print(line, flush=True))
     if arguments.ship:
         shutil.copyfile(made, Path("models/weights/home.gguf"))
 

@@ -1,0 +1,39 @@
+# One command a chore; each makes its own environment in .venv first. Run twice, nothing is fetched or built again.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+TORCH_INDEX ?=
+
+.PHONY: demo test check model lint clean help
+
+help:
+	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
+	@echo "make test    the tests, with a real broker and the shipped model"
+	@echo "make check   format, lint, types, and which part may import which"
+	@echo "make model   train the shipped model again from nothing (about 40 minutes on two cores)"
+
+.venv/run.stamp: pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh "$(PYTHON)" demo
+	@touch $@
+
+.venv/test.stamp: pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train
+	@touch $@ .venv/run.stamp
+
+demo: .venv/run.stamp
+	@$(BIN)/hub demo
+
+test: .venv/test.stamp
+	@bash deploy/need_mosquitto.sh
+	@$(BIN)/python -m pytest -q
+
+check: .venv/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+model: .venv/test.stamp
+	$(BIN)/python -m hub.make_model --ship
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
