@@ -182,11 +182,11 @@ class House:
         finally:
             self._watchers.remove(watcher)
 
-    async def wait_for(self, device_id: str, predicate: Callable[[State], bool], timeout: float) -> bool:
-        """Whether the device's state came to satisfy `predicate` within `timeout` seconds; it may have already."""
+    async def wait_for(self, device_id: str, predicate: Callable[[State], bool], within: float) -> bool:
+        """Whether the device's state came to satisfy `predicate` within so many seconds; it may have already."""
         with self.events(device_id) as events:
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(within):
                     while not predicate(self.state(device_id)):
                         await anext(events)
             except TimeoutError:

@@ -19,6 +19,7 @@ from devices.discovery import Discovery
 from devices.habits import LONGEST, SHORTEST, UNMEASURED, UNMEASURED_SLOW, Habits
 from devices.house import House
 from devices.link import Link, LinkSettings
+from devices.tasks import end
 
 WITHIN = 10.0
 ALL = frozenset(Capability)
@@ -100,12 +101,15 @@ class Bench:
     far: Link
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    all_asked: asyncio.Event = field(default_factory=asyncio.Event)  # every device has been asked for its state
     answer_to_get: dict[str, object] | None = None
 
     async def serve(self) -> None:
         async for message in self.far.listen("plain/+/set", "plain/+/get"):
             device_id, kind = message.topic.split("/")[1:]
             self.asked.append(kind)
+            if len(self.asked) == len(DEVICES):
+                self.all_asked.set()
             if kind == "get":
                 if self.answer_to_get is not None:
                     await self.say(device_id, self.answer_to_get)
@@ -149,15 +153,13 @@ async def bench(broker: Running) -> AsyncIterator[Bench]:
             await far.publish(Message(f"plain/{device_id}/here", b"1", retain=True, qos=1))
         await stack.enter_async_context(Discovery(link, bench.house, [PlainConvention(DEVICES)]))
         async with asyncio.timeout(WITHIN):
-            while bench.asked.count("get") < len(DEVICES):
-                await asyncio.sleep(0.001)
+            await bench.all_asked.wait()
         bench.asked.clear()
         for device_id in DEVICES:  # so that "no answer" does not take the three seconds of a stranger
             for _ in range(3):
                 bench.house.habits.learn(device_id, 0.01)
         yield bench
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await end(serving)
 
 
 async def test_a_device_that_reports_what_was_asked_confirms(bench: Bench) -> None:
@@ -293,10 +295,12 @@ async def test_several_orders_run_at_once_and_those_to_one_device_in_order(bench
 
 async def test_without_a_broker_an_order_is_unavailable_and_afterwards_it_works(bench: Bench, broker: Running) -> None:
     await bench.knows("lamp", {"on": False})
+    lost = asyncio.Event()
+    bench.link.on_lost(lost.set)
     await broker.stop()
     async with asyncio.timeout(WITHIN):
-        while bench.house.fresh("lamp"):
-            await asyncio.sleep(0.001)
+        await lost.wait()
+    assert not bench.house.fresh("lamp")
     assert await bench.order("lamp", Action.TURN_ON) is Outcome.UNAVAILABLE
     await broker.start()
     async with asyncio.timeout(WITHIN):

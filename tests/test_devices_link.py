@@ -134,17 +134,18 @@ async def test_the_status_is_online_then_offline(broker: Running, link: Link) ->
 
 async def test_it_comes_back_after_a_restart_of_the_broker(broker: Running, link: Link) -> None:
     greeted: asyncio.Queue[str] = asyncio.Queue()
+    lost = asyncio.Event()
 
     async def greet() -> None:
         await greeted.put("hello")
 
     link.on_connect(greet)
+    link.on_lost(lost.set)
     inbox = link.listen("a")
     async with asyncio.timeout(WITHIN):
         await greeted.get()
         await broker.stop()
-        while link.state is LinkState.CONNECTED:
-            await asyncio.sleep(0)
+        await lost.wait()
         with pytest.raises(LinkError):
             await link.publish(Message("a", b"lost"))
         await broker.start()
