@@ -53,7 +53,7 @@ def allows(parses: list[Parse], words: list[str]) -> bool:
     said = " " + " ".join(words) + " "
     return len(parses) <= MAX_COMMANDS and all(
         parse.slots.keys() <= ALLOWED[parse.intent]
-        and not FLAGS <= parse.slots.keys()
+        and not parse.slots.keys() >= FLAGS
         and all(slot in FLAGS or (text and f" {text} " in said) for slot, text in parse.slots.items())
         for parse in parses
     )

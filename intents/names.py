@@ -1,0 +1,369 @@
+"""Which devices a noun phrase means: by name, by what they are, by where they are, and by how they sound.
+
+Every word of a phrase has to be accounted for by a device before it is meant: "the red lamp" is no lamp that is not red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import jellyfish
+from rapidfuzz.distance import OSA
+
+from devices.device import Device, Kind
+from intents.homes import Home
+from intents.line import words
+
+_EMPTY = frozenset(
+    "the a an my our your his her their of in on at inside into to for from by with that this these those some please".split()
+)
+_EVERY = frozenset("all every each both everything any single entire whole".split())
+_HERE = frozenset("here".split())
+_WHOLE_HOME = frozenset("house home apartment flat everywhere household place building rooms".split())
+_ANYTHING = frozenset("everything device devices thing things stuff appliances appliance".split())
+PRONOUNS = frozenset("it them that this those these one".split())
+_UP_DOWN = MappingProxyType({"upstairs": 1, "downstairs": -1})
+
+Fits = Callable[[Device], bool]
+
+
+def _kind(*kinds: Kind, classes: str = "") -> Fits:
+    wanted = frozenset(classes.split())
+    return lambda d: d.kind in kinds and (not wanted or d.device_class in wanted)
+
+
+def _named(fits: Fits, *tokens: str) -> Fits:
+    """As `fits`, and the device's name says so too."""
+    return lambda d: fits(d) and bool(set(tokens) & set(words_of(d.name)))
+
+
+_SWITCH = _kind(Kind.SWITCH)
+_LIGHTS = _kind(Kind.LIGHT)
+_CLIMATE = _kind(Kind.CLIMATE, Kind.WATER_HEATER)
+_MEDIA = _kind(Kind.MEDIA_PLAYER)
+_COVER = _kind(Kind.COVER)
+_VALVE = _kind(Kind.VALVE)
+_DOORS = _kind(Kind.LOCK, Kind.COVER, Kind.BINARY_SENSOR, classes="")
+
+# What a word says of a device, in the singular. A word may say several things: a door is a lock or a cover.
+KINDS: Mapping[str, Fits] = MappingProxyType(
+    {
+        **dict.fromkeys("light lamp bulb lighting lightbulb led spotlight illumination".split(), _LIGHTS),
+        **dict.fromkeys("switch plug socket outlet".split(), _SWITCH),
+        **dict.fromkeys("fan ventilator ventilation".split(), _kind(Kind.FAN)),
+        "blind": _kind(Kind.COVER, classes="blind shade shutter"),
+        **dict.fromkeys("curtain drape".split(), _kind(Kind.COVER, classes="curtain")),
+        "shade": _kind(Kind.COVER, classes="shade blind awning"),
+        "shutter": _kind(Kind.COVER, classes="shutter blind shade"),
+        "awning": _kind(Kind.COVER, classes="awning shade"),
+        "cover": _COVER,
+        "window": lambda d: d.kind in (Kind.COVER, Kind.BINARY_SENSOR) and d.device_class == "window",
+        "garage": lambda d: d.kind == Kind.COVER and d.device_class in ("garage", "garage_door"),
+        "gate": lambda d: (d.kind == Kind.COVER and d.device_class == "gate") or (d.kind == Kind.LOCK and "gate" in words_of(d.name)),
+        "door": lambda d: d.kind == Kind.LOCK or d.device_class in ("door", "garage", "garage_door", "opening"),
+        "lock": _kind(Kind.LOCK),
+        "deadbolt": _kind(Kind.LOCK),
+        **dict.fromkeys("valve sprinkler irrigation watering water tap".split(), _VALVE),
+        **dict.fromkeys("thermostat heating heat heater ac aircon conditioning conditioner climate hvac warm furnace".split(), _CLIMATE),
+        "temperature": _CLIMATE,
+        "tv": _kind(Kind.MEDIA_PLAYER, classes="tv"), "television": _kind(Kind.MEDIA_PLAYER, classes="tv"), "telly": _kind(Kind.MEDIA_PLAYER, classes="tv"),
+        **dict.fromkeys("speaker music radio stereo song audio sound volume playback media player movie film video track show podcast tune playlist episode media media_player".split(), _MEDIA),
+        **dict.fromkeys("vacuum robot hoover roomba cleaner vac mop".split(), _kind(Kind.VACUUM)),
+        **dict.fromkeys("mower lawnmower lawn".split(), _kind(Kind.LAWN_MOWER)),
+        "scene": _kind(Kind.SCENE, Kind.SCRIPT), "mode": _kind(Kind.SCENE, Kind.SCRIPT), "script": _kind(Kind.SCENE, Kind.SCRIPT), "routine": _kind(Kind.SCENE, Kind.SCRIPT),
+        "button": _kind(Kind.BUTTON), "siren": _kind(Kind.SIREN), "alarm": _kind(Kind.SIREN),
+        **dict.fromkeys("humidifier dehumidifier".split(), _kind(Kind.HUMIDIFIER)),
+        "purifier": _kind(Kind.FAN, Kind.HUMIDIFIER),
+        **dict.fromkeys("person people everyone anyone everybody anybody somebody someone who family".split(), _kind(Kind.PERSON)),
+        "list": _kind(Kind.TODO),
+        "sensor": _kind(Kind.SENSOR, Kind.BINARY_SENSOR), "detector": _kind(Kind.SENSOR, Kind.BINARY_SENSOR),
+    }
+)  # fmt: skip
+# Kinds of which "the light" of a room with three means all three; for all others one is asked for.
+_TOGETHER = frozenset({Kind.LIGHT})
+# Words beside a kind that say nothing more: "vacuum cleaner", "smart lock", "robot vacuum", "garage door opener".
+_FILLING = frozenset(
+    "smart robot system cleaner vacuum door opener machine device control unit controller player level current".split()
+)
+
+
+def singular(token: str) -> str:
+    """A noun without its plural ending, roughly: what matters is that both forms give the same."""
+    if token.endswith("ies") and len(token) > 4:
+        return token[:-3] + "y"
+    if token.endswith(("sses", "shes", "ches", "xes")):
+        return token[:-2]
+    if token.endswith("'s"):
+        return token[:-2]
+    return token[:-1] if token.endswith("s") and not token.endswith(("ss", "us", "is")) and len(token) > 2 else token
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name or phrase that count: singular, without articles and prepositions."""
+    return tuple(singular(w) for w in words(name.replace("_", " ")) if w not in _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A noun phrase taken apart. `rest` are the words that are neither quantifier nor place."""
+
+    rest: tuple[str, ...]
+    every: bool
+    plural: bool
+    areas: frozenset[str]
+    floors: frozenset[str]
+    here: bool
+    whole_home: bool
+    unknown_place: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The devices that are meant, or several of which one is meant (`ambiguous`); neither: nothing fits."""
+
+    devices: tuple[Device, ...] = ()
+    ambiguous: bool = False
+
+
+class Index:
+    """A home made ready for looking up phrases."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.names = [(d, tuple(words_of(n) for n in (d.name, *d.aliases))) for d in home.devices]
+        self.areas = {area: words_of(area) for area in home.areas}
+        floors = {f for f in home.areas.values() if f} | {d.floor for d in home.devices if d.floor}
+        self.floors = {floor: words_of(floor) for floor in floors}
+
+    def phrase(self, text: str) -> Phrase:
+        """The phrase with its quantifiers and places split off."""
+        said = [w for w in words(text) if w not in _EMPTY]
+        every = bool(set(said) & _EVERY)
+        here = bool(set(said) & _HERE) or "this room" in text
+        if here:
+            said = [w for w in said if w not in ("here", "room")]
+        plural = any(w != singular(w) and singular(w) in KINDS for w in said)
+        tokens = [singular(w) for w in said if w not in _EVERY - {"everything"}]
+        areas: set[str] = set()
+        floors: set[str] = set()
+        for place, found in ((self.areas, areas), (self.floors, floors)):
+            for name, parts in sorted(place.items(), key=lambda item: -len(item[1])):
+                if parts and (at := _run(tokens, parts)) is not None:
+                    found.add(name)
+                    tokens[at : at + len(parts)] = []
+        for word in [t for t in tokens if t in _UP_DOWN]:
+            named = self._up_or_down(word)
+            if named:
+                floors |= named
+                tokens.remove(word)
+        whole = not areas and bool(
+            set(said) & _WHOLE_HOME
+            or {"rooms", "everywhere"} & set(said)
+            or "each room" in text
+            or "every room" in text
+        )
+        if whole:
+            tokens = [
+                t
+                for t in tokens
+                if t
+                not in (
+                    "house",
+                    "home",
+                    "apartment",
+                    "flat",
+                    "everywhere",
+                    "household",
+                    "place",
+                    "building",
+                    "room",
+                    "across",
+                    "around",
+                    "throughout",
+                    "over",
+                )
+            ]
+        return Phrase(tuple(tokens), every, plural, frozenset(areas), frozenset(floors), here, whole)
+
+    def _up_or_down(self, word: str) -> set[str]:
+        """Floors that "upstairs" or "downstairs" means where none is called so."""
+        order = {
+            "basement": -1,
+            "cellar": -1,
+            "ground": 0,
+            "first": 1,
+            "second": 2,
+            "third": 3,
+            "upper": 2,
+            "top": 3,
+            "attic": 3,
+        }
+        ranks = {f: next((order[t] for t in parts if t in order), None) for f, parts in self.floors.items()}
+        known = {f: r for f, r in ranks.items() if r is not None}
+        if len(known) < 2:
+            return set()
+        lowest = (
+            min(r for r in known.values() if r >= 0) if any(r >= 0 for r in known.values()) else min(known.values())
+        )
+        return {f for f, r in known.items() if (r > lowest if word == "upstairs" else r <= lowest)}
+
+    def in_places(self, phrase: Phrase, devices: Iterable[Device]) -> list[Device]:
+        if not phrase.areas and not phrase.floors:
+            return list(devices)
+        return [d for d in devices if d.area in phrase.areas or (not phrase.areas and self._floor(d) in phrase.floors)]
+
+    def _floor(self, device: Device) -> str | None:
+        return device.floor or (self.home.areas.get(device.area) if device.area else None)
+
+    def place(self, text: str) -> Phrase | None:
+        """The phrase of a place, or None where a word of it is no place of this home."""
+        phrase = self.phrase(text)
+        if phrase.rest or not (phrase.areas or phrase.floors or phrase.here or phrase.whole_home):
+            near = self._near_area(text)
+            return self.phrase(near) if near else None
+        return phrase
+
+    def _near_area(self, text: str) -> str | None:
+        said = "".join(words_of(text))
+        return next((a for a, parts in self.areas.items() if said and _near("".join(parts), said)), None)
+
+    def exact(self, tokens: Collection[str], devices: Iterable[Device] | None = None) -> list[Device]:
+        """Devices one of whose names is these words, in any order."""
+        wanted = sorted(tokens)
+        among = None if devices is None else {d.id for d in devices}
+        return [
+            d for d, names in self.names if (among is None or d.id in among) and any(sorted(n) == wanted for n in names)
+        ]
+
+    def covering(self, tokens: Collection[str], devices: Iterable[Device]) -> list[tuple[float, Device]]:
+        """Devices whose name, room and kind account for every word, with the share of the name that was said."""
+        out = []
+        allowed = {d.id for d in devices}
+        for device, names in self.names:
+            if device.id not in allowed:
+                continue
+            around = set(self.areas.get(device.area or "", ())) | set(words_of(device.floor or ""))
+            best = 0.0
+            for name in names:
+                of_kind = {t for t in tokens if t in KINDS and KINDS[t](device)}
+                filled = {t for t in tokens if t in _FILLING} if of_kind or set(name) & set(tokens) else set()
+                own = set(name) & set(tokens)
+                if set(tokens) <= own | around | of_kind | filled:
+                    best = max(best, 0.01 + len(own) / max(1, len(name)) + 0.1 * len(of_kind))
+            if best:
+                out.append((best, device))
+        return out
+
+    def similar(self, tokens: Collection[str], devices: Iterable[Device]) -> list[Device]:
+        """Devices whose name is spelled or sounds almost like these words; never a lock: there near is not enough."""
+        said = "".join(tokens)
+        if len(said) < 4:
+            return []
+        allowed = {d.id for d in devices}
+        return [
+            d for d, names in self.names
+            if d.id in allowed and d.kind != Kind.LOCK and any(_near("".join(n), said) for n in names)
+        ]  # fmt: skip
+
+
+def _near(a: str, b: str) -> bool:
+    if len(a) < 4 or abs(len(a) - len(b)) > 2:
+        return a == b
+    if OSA.distance(a, b) <= (1 if len(a) < 8 else 2):
+        return True
+    return len(a) > 5 and jellyfish.metaphone(a) == jellyfish.metaphone(b)
+
+
+def _run(tokens: list[str], parts: tuple[str, ...]) -> int | None:
+    return next((i for i in range(len(tokens) - len(parts) + 1) if tuple(tokens[i : i + len(parts)]) == parts), None)
+
+
+def find(index: Index, text: str, where: str | None, area: str | None, fits: Fits) -> Found:
+    """The devices that `text` means among those for which the verb makes sense, said in the room `area`.
+
+    Order: a name that is just so; then kind, room and descriptions; then what is near in sound or spelling.
+    """
+    eligible = [d for d in index.home.devices if fits(d)]
+    phrase = index.phrase(text)
+    whole_tokens = words_of(text)
+    if where:
+        place = index.place(where)
+        if place is None:
+            joined = index.exact(words_of(f"{where} {text}"), eligible)
+            return Found(tuple(joined)) if len(joined) == 1 else Found()
+        phrase = Phrase(
+            phrase.rest, phrase.every, phrase.plural, place.areas or phrase.areas, place.floors or phrase.floors,
+            place.here or phrase.here, place.whole_home or phrase.whole_home,
+        )  # fmt: skip
+    quantified = tuple(t for t in whole_tokens if t not in _EVERY)
+    for tokens in (quantified, phrase.rest):
+        if not tokens:
+            continue
+        named = (
+            index.in_places(phrase, index.exact(tokens, eligible))
+            if tokens == phrase.rest
+            else index.exact(tokens, eligible)
+        )
+        if where:
+            named = index.in_places(phrase, named)
+        if (
+            len(named) == 1
+            and not (phrase.every and phrase.plural)
+            and not (phrase.plural and phrase.areas and _only_kind(phrase.rest))
+        ):
+            return Found(tuple(named))
+        if len(named) > 1 and not phrase.plural and not _only_kind(tokens):
+            return _one_of(index, named, phrase, area)
+    return _described(index, phrase, eligible, area)
+
+
+def _only_kind(tokens: Collection[str]) -> bool:
+    return all(t in KINDS or t in _ANYTHING for t in tokens)
+
+
+def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str | None) -> Found:
+    tokens = [t for t in phrase.rest if t not in _ANYTHING]
+    here = index.in_places(phrase, eligible)
+    if phrase.here and area:
+        here = [d for d in here if d.area == area]
+    if not tokens:
+        if not (phrase.every or phrase.areas or phrase.floors or phrase.here or phrase.whole_home or phrase.rest):
+            return Found()
+        return Found(tuple(here))
+    scored = index.covering(tokens, here)
+    if not scored and (phrase.areas or phrase.floors):
+        # A room word may be part of a name: "garage light" of the hall.
+        scored = index.covering([*tokens, *(t for a in phrase.areas for t in index.areas[a])], eligible)
+    if not scored:
+        near = index.similar(tokens, here)
+        if not near and (phrase.areas or phrase.floors):
+            near = index.similar([*(t for a in phrase.areas for t in index.areas[a]), *tokens], eligible)
+        return _one_of(index, near, phrase, area) if near else Found()
+    many = phrase.every or phrase.plural
+    placed = bool(phrase.areas or phrase.floors or phrase.whole_home)
+    if many:
+        found = [d for _, d in scored]
+        if phrase.every or placed or area is None:
+            return Found(tuple(found))
+        near_by = [d for d in found if d.area == area]
+        return Found(tuple(near_by or found))
+    best = max(score for score, _ in scored)
+    top = [d for score, d in scored if score >= best - 0.005]
+    if len(top) > 1 and not placed and area is not None and (near_by := [d for d in top if d.area == area]):
+        top = near_by
+    elif not placed and area is not None and best < 1 and (near_by := [d for _, d in scored if d.area == area]):
+        top = [d for d in near_by if d in top] or near_by
+    if len(top) > 1 and _only_kind(tokens):
+        top = [d for _, d in scored if d in top or (d.kind in _TOGETHER and (d.area == area if not placed else True))]
+        if all(d.kind in _TOGETHER for d in top) and (placed or area is not None):
+            return Found(tuple(top))
+    return _one_of(index, top, phrase, area)
+
+
+def _one_of(index: Index, devices: list[Device], phrase: Phrase, area: str | None) -> Found:
+    """One device of several with the same claim: that of the room; else it has to be asked."""
+    if len(devices) > 1 and area is not None and (near_by := [d for d in devices if d.area == area]):
+        devices = near_by
+    return Found(tuple(devices), ambiguous=len(devices) > 1)
