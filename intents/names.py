@@ -89,8 +89,13 @@ _FILLING = frozenset(
 )
 
 
+_NO_PLURAL = frozenset("gas bus lens always christmas atlas canvas".split())
+
+
 def singular(token: str) -> str:
     """A noun without its plural ending, roughly: what matters is that both forms give the same."""
+    if token in _NO_PLURAL:
+        return token
     if token.endswith("ies") and len(token) > 4:
         return token[:-3] + "y"
     if token.endswith(("sses", "shes", "ches", "xes")):
@@ -331,6 +336,8 @@ def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str |
     if not tokens:
         if not (phrase.every or phrase.areas or phrase.floors or phrase.here or phrase.whole_home or phrase.rest):
             return Found()
+        if area and not (phrase.areas or phrase.floors or phrase.whole_home):
+            here = [d for d in here if d.area == area] or here
         return Found(tuple(here))
     scored = index.covering(tokens, here)
     if not scored and (phrase.areas or phrase.floors):
@@ -341,11 +348,11 @@ def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str |
         if not near and (phrase.areas or phrase.floors):
             near = index.similar([*(t for a in phrase.areas for t in index.areas[a]), *tokens], eligible)
         return _one_of(index, near, phrase, area) if near else Found()
-    many = phrase.every or phrase.plural
+    many = phrase.every or phrase.plural or phrase.whole_home
     placed = bool(phrase.areas or phrase.floors or phrase.whole_home)
     if many:
         found = [d for _, d in scored]
-        if phrase.every or placed or area is None:
+        if placed or area is None:
             return Found(tuple(found))
         near_by = [d for d in found if d.area == area]
         return Found(tuple(near_by or found))

@@ -128,7 +128,7 @@ _IMPLIED: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 # Nouns that say nothing but that something is meant: "the music" is whatever plays.
 _SOUND = frozenset(
-    "music song volume sound audio media playback track movie film video show podcast noise tune episode playing everything".split()
+    "music song volume sound audio media playback track movie film video show podcast noise tune episode playing everything item number piece title chapter one replay".split()
 )
 
 
@@ -152,9 +152,11 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
         what = ""
     if not what:
         return _implied(parse, scene, where)
-    if parse.intent in _SOUND_INTENTS and set(words_of(what)) <= _SOUND:
-        what = "media"
-        found = _nearest(find(scene.index, what, where, scene.area, fits), scene, where)
+    if parse.intent == "activate":
+        found = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
+        found = found if found.devices else find(scene.index, what, where, scene.area, fits)
+    elif parse.intent in _SOUND_INTENTS and set(words_of(what)) <= _SOUND:
+        return _implied(parse, scene, where)
     else:
         found = find(scene.index, what, where, scene.area, _preferred(parse, scene, fits, what, where))
         found = found if found.devices else find(scene.index, what, where, scene.area, fits)
@@ -195,6 +197,10 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     """The devices of an order without a noun: those of the room, or the only ones in the home."""
     intent = parse.intent
     noun = _IMPLIED.get(intent)
+    if where and scene.index.place(where) is None and (named := find(scene.index, where, None, scene.area, _FITS[intent])).devices:
+        if named.ambiguous:
+            raise _StopError(Trouble(Because.WHICH, where, intent, tuple(d.id for d in named.devices)))
+        return named.devices
     if intent == "set" and scene.last:
         return _abled(tuple(d for i in scene.last if (d := scene.index.home.device(i))), parse, _FITS[intent])
     if intent == "vacuum_clean_area":
@@ -426,8 +432,11 @@ def _lists(parse: Parse, scene: _Scene) -> Wish:
         found = find(scene.index, bare, None, None, _is(Kind.TODO))
     if not found.devices and (not bare or bare in ("task", "tasks")) and len(todo) == 1:
         found = Found((todo[0],))
+    if not bare and len(todo) != 1:
+        found = Found()
     if said and not found.devices:
-        slots["list"] = bare or said
+        # "The list" of a home with several or none is the one that everybody has.
+        slots["list"] = bare or "shopping"
     return Wish(parse.intent, tuple(d.id for d in found.devices[:1]), slots)
 
 

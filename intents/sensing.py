@@ -26,11 +26,11 @@ _SENSED: Mapping[str, Fits] = MappingProxyType(
         "smoke": _classes(_BINARY, "smoke"),
         **dict.fromkeys("monoxide co".split(), _classes(_BINARY, "carbon_monoxide")),
         "gas": _classes(_BINARY, "gas"),
-        **dict.fromkeys("wet dry leak leaking leaky water moisture moist damp flood".split(), _classes(_BINARY, "moisture")),
+        **dict.fromkeys("wet dry leak leaking leaky water moisture moist damp flood flooded".split(), _classes(_BINARY, "moisture")),
         **dict.fromkeys("sound noise noisy".split(), _classes(_BINARY, "sound")),
         **dict.fromkeys("vibration vibrating shaking".split(), _classes(_BINARY, "vibration")),
         **dict.fromkeys("problem issue trouble wrong".split(), _classes(_BINARY, "problem")),
-        **dict.fromkeys("update updated outdated upgrade".split(), _classes(_BINARY, "update")),
+        **dict.fromkeys("update updated outdated upgrade date".split(), _classes(_BINARY, "update")),
         **dict.fromkeys("tampering tamper tampered".split(), _classes(_BINARY, "tamper")),
         **dict.fromkeys("hot overheating heat".split(), _classes(_BINARY, "heat")),
         **dict.fromkeys("cold freezing frozen".split(), _classes(_BINARY, "cold")),
@@ -39,7 +39,7 @@ _SENSED: Mapping[str, Fits] = MappingProxyType(
         **dict.fromkeys("connected disconnected online offline connection connectivity".split(), _classes(_BINARY, "connectivity")),
         **dict.fromkeys("plugged unplugged plug".split(), _classes(_BINARY, "plug")),
         **dict.fromkeys("charging".split(), _classes(_BINARY, "battery_charging")),
-        **dict.fromkeys("home away".split(), _classes(_BINARY, "presence")),
+        **dict.fromkeys("home away gone".split(), _classes(_BINARY, "presence")),
         **dict.fromkeys("power powered electricity main".split(), _classes(_BINARY, "power")),
         **dict.fromkeys("battery low empty full charged depleted dead".split(), _classes(_BINARY, "battery")),
         "light": _classes(_BINARY, "light"),
@@ -76,7 +76,7 @@ def sensed(index: Index, parse: Parse, area: str | None, last: tuple[str, ...]) 
     if what:
         return _about(index, what, quantity, parse.slots.get("state", ""), where, area)
     words = f"{quantity} {parse.slots.get('state', '')}"
-    return _by_sense(index, words, where, area) or _by_quantity(index, words, where, area)
+    return _by_sense(index, words, where) or _by_quantity(index, words, where, area)
 
 
 def _temperature(index: Index, what: str, where: str, area: str | None) -> tuple[Device, ...]:
@@ -101,19 +101,26 @@ def _temperature(index: Index, what: str, where: str, area: str | None) -> tuple
 
 def _about(index: Index, what: str, quantity: str, state: str, where: str, area: str | None) -> tuple[Device, ...]:
     words = f"{what} {quantity} {state}"
-    named = _named(index, what, quantity, state)
+    phrase = index.phrase(what)
+    named = () if phrase.plural and len(phrase.rest) == 1 else _named(index, what, quantity, state)
     if named:
         return named
-    phrase = index.phrase(what)
-    fits = _group(phrase, words, state)
+    sense = _sense(phrase, words, state)
+    if sense is not None and (found := _sensing(index, sense, phrase, where)):
+        return found
+    fits = _group(phrase, words)
     if fits is not None:
-        found = find(index, what, where or None, None if phrase.every else area if phrase.here else None, fits)
-        if found.devices:
-            return found.devices
+        several = find(index, what, where or None, area if phrase.here else None, fits)
+        if several.devices:
+            return several.devices
     found = find(index, what, where or None, area, lambda d: True)
     if found.devices:
         return found.devices if not found.ambiguous else _likeliest(list(found.devices), quantity, state)
-    return _by_sense(index, words, where, area) or _by_quantity(index, words, where, area) or _loose(index, words)
+    return (
+        _loose(index, words)
+        or _by_sense(index, words, where or " ".join((*phrase.areas, *phrase.floors)))
+        or _by_quantity(index, words, where, area)
+    )
 
 
 def _named(index: Index, what: str, quantity: str, state: str) -> tuple[Device, ...]:
@@ -129,6 +136,8 @@ def _named(index: Index, what: str, quantity: str, state: str) -> tuple[Device, 
 
 def _likeliest(devices: list[Device], quantity: str, state: str) -> tuple[Device, ...]:
     asked = words_of(f"{quantity} {state}")
+    if not state and (measuring := [d for d in devices if d.kind == _SENSOR]):
+        devices = measuring
     for word in asked:
         fits = _SENSED.get(word)
         if fits and (hit := [d for d in devices if fits(d)]):
@@ -151,36 +160,41 @@ def _likeliest(devices: list[Device], quantity: str, state: str) -> tuple[Device
     return (devices[0],)
 
 
-_GENERIC = frozenset("device thing sensor machine appliance".split())
+_GENERIC = frozenset("device thing sensor detector machine appliance battery update problem opening".split())
 
 
-def _group(phrase: Phrase, words: str, state: str) -> Fits | None:
-    """What sort of thing a plural or a generic noun asks after, with the state as a hint."""
+def _sense(phrase: Phrase, words: str, state: str) -> tuple[str, Fits] | None:
+    """What a phrase such as "water sensors" or "devices ... connected" senses, and the word that says so."""
     rest = set(phrase.rest)
-    said = set(words_of(words))
-    if rest & {"door", "gate", "lock"} and said & {"locked", "unlocked", "bolted", "lock"}:
+    if rest == {"light"} and "detected" in words_of(words):
+        return "light", _SENSED["light"]
+    if not rest & _GENERIC:
+        return None
+    return next(((w, _SENSED[w]) for w in (*words_of(state), *phrase.rest) if w in _SENSED), None)
+
+
+def _sensing(index: Index, sense: tuple[str, Fits], phrase: Phrase, where: str) -> tuple[Device, ...]:
+    word, fits = sense
+    place = index.place(where) if where else phrase
+    if place is None:
+        return ()
+    found = index.in_places(place, [d for d in index.home.devices if fits(d)])
+    described = set(phrase.rest) - _GENERIC - {word}
+    return tuple(d for d in found if described <= set(words_of(f"{d.name} {d.area or ''} {d.device_class or ''}")))
+
+
+def _group(phrase: Phrase, words: str) -> Fits | None:
+    """What kind of thing a noun asks after; the state tells a door's lock from its leaf."""
+    rest = set(phrase.rest)
+    if rest & {"door", "gate", "lock"} and set(words_of(words)) & {"locked", "unlocked", "bolted", "lock"}:
         return lambda d: d.kind == Kind.LOCK
-    for word in (*words_of(state), *phrase.rest):
-        if word in _SENSED and (
-            rest & (_GENERIC | {"battery", "update", "problem", "opening"})
-            or (word in rest
-            and rest & {"sensor", "detector"})
-        ):
-            return _SENSED[word]
-    if rest & {"sensor", "detector", "alarm"}:
-        for word in phrase.rest:
-            if word in _SENSED:
-                return _SENSED[word]
-    if "light" in rest and "detected" in said:
-        return _SENSED["light"]
-    if "opening" in rest:
-        return _SENSED["opening"]
     for word in phrase.rest:
         if word == "switch":
             return lambda d: d.kind == Kind.SWITCH
+        if word == "window":
+            return _window
         if word in KINDS and word not in ("sensor", "detector"):
-            kind = KINDS[word]
-            return kind if word not in ("window",) else _window
+            return KINDS[word]
     return None
 
 
@@ -188,7 +202,7 @@ def _window(d: Device) -> bool:
     return d.device_class == "window"
 
 
-def _by_sense(index: Index, words: str, where: str, area: str | None) -> tuple[Device, ...]:
+def _by_sense(index: Index, words: str, where: str) -> tuple[Device, ...]:
     place = index.place(where) if where else None
     if where and place is None:
         return ()
