@@ -85,7 +85,7 @@ KINDS: Mapping[str, Fits] = MappingProxyType(
 _TOGETHER = frozenset({Kind.LIGHT})
 # Words beside a kind that say nothing more: "vacuum cleaner", "smart lock", "robot vacuum", "garage door opener".
 _FILLING = frozenset(
-    "smart robot system cleaner vacuum door opener machine device control unit controller player level current".split()
+    "smart robot system cleaner vacuum door opener machine device control unit controller player level current new system".split()
 )
 
 

@@ -37,6 +37,7 @@ class _Scene:
     index: Index
     area: str | None
     last: tuple[str, ...]
+    before: tuple[str, ...] = ()  # the devices of the clause before, in the same sentence
 
 
 def resolve(parses: Sequence[Parse], home: Home, *, area: str | None = None, last: Sequence[str] = ()) -> Resolution:
@@ -51,7 +52,7 @@ def resolve(parses: Sequence[Parse], home: Home, *, area: str | None = None, las
             wish = _wish(parse, scene)
             wishes.append(wish)
             if wish.targets:
-                scene = _Scene(index, scene.area, wish.targets)
+                scene = _Scene(index, scene.area, wish.targets, wish.targets)
     except _StopError as stop:
         asks = stop.trouble.because in (Because.WHICH, Because.WHICH_ROOM)
         return Resolution(Outcome.ASK if asks else Outcome.REFUSE, trouble=stop.trouble)
@@ -88,9 +89,7 @@ _SETTABLE = (
     Capability.HUMIDITY, Capability.NUMBER, Capability.INTENSITY,
 )  # fmt: skip
 _SWITCHED: Fits = lambda d: (
-    any(
-        d.can(c) for c in (Capability.ON_OFF, Capability.ACTIVATE, Capability.VACUUM, Capability.MOWER)
-    )
+    any(d.can(c) for c in (Capability.ON_OFF, Capability.ACTIVATE, Capability.VACUUM, Capability.MOWER))
     or d.kind in (Kind.VALVE, Kind.COVER)
 )
 _PLAYS = _can(Capability.PLAYBACK)
@@ -155,6 +154,12 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     if parse.intent == "activate":
         found = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
         found = found if found.devices else find(scene.index, what, where, scene.area, fits)
+    elif set(words_of(what)) & _PRODUCTS and parse.intent == "turn_on":
+        # Who wants coffee does not mind which machine makes it.
+        makers = find(
+            scene.index, "coffee", where, scene.area, lambda d: fits(d) and bool(set(words_of(d.name)) & _PRODUCTS)
+        )
+        found = Found(makers.devices[:1])
     elif parse.intent in _SOUND_INTENTS and set(words_of(what)) <= _SOUND:
         return _implied(parse, scene, where)
     else:
@@ -167,6 +172,7 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     return _absent(parse, scene, what, where)
 
 
+_PRODUCTS = frozenset("coffee espresso cappuccino latte americano tea drink brew".split())
 _SOUND_INTENTS = frozenset(i for i, noun in _IMPLIED.items() if noun == "media")
 
 
@@ -197,12 +203,18 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     """The devices of an order without a noun: those of the room, or the only ones in the home."""
     intent = parse.intent
     noun = _IMPLIED.get(intent)
-    if where and scene.index.place(where) is None and (named := find(scene.index, where, None, scene.area, _FITS[intent])).devices:
+    if (
+        where
+        and scene.index.place(where) is None
+        and (named := find(scene.index, where, None, scene.area, _FITS[intent])).devices
+    ):
         if named.ambiguous:
             raise _StopError(Trouble(Because.WHICH, where, intent, tuple(d.id for d in named.devices)))
         return named.devices
-    if intent == "set" and scene.last:
-        return _abled(tuple(d for i in scene.last if (d := scene.index.home.device(i))), parse, _FITS[intent])
+    spoken_of = scene.last if intent == "set" else scene.before
+    same = tuple(d for i in spoken_of if (d := scene.index.home.device(i)) and _FITS[intent](d))
+    if same and not where:
+        return same
     if intent == "vacuum_clean_area":
         found = _nearest(find(scene.index, "vacuum", None, scene.area, _FITS[intent]), scene, where)
     elif intent in ("turn_on", "turn_off") and where:
