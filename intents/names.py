@@ -89,7 +89,7 @@ _FILLING = frozenset(
 )
 
 
-_NO_PLURAL = frozenset("gas bus lens always christmas atlas canvas".split())
+_NO_PLURAL = frozenset("gas bus lens always christmas atlas canvas upstairs downstairs".split())
 
 
 def singular(token: str) -> str:

@@ -156,10 +156,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
         found = found if found.devices else find(scene.index, what, where, scene.area, fits)
     elif set(words_of(what)) & _PRODUCTS and parse.intent == "turn_on":
         # Who wants coffee does not mind which machine makes it.
-        makers = find(
-            scene.index, "coffee", where, scene.area, lambda d: fits(d) and bool(set(words_of(d.name)) & _PRODUCTS)
-        )
-        found = Found(makers.devices[:1])
+        makers = _around(scene, where, lambda d: fits(d) and bool(set(words_of(d.name)) & _PRODUCTS))
+        found = Found(makers[:1])
     elif parse.intent in _SOUND_INTENTS and set(words_of(what)) <= _SOUND:
         return _implied(parse, scene, where)
     else:
@@ -215,8 +213,8 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     same = tuple(d for i in spoken_of if (d := scene.index.home.device(i)) and _FITS[intent](d))
     if same and not where:
         return same
-    if intent == "vacuum_clean_area":
-        found = _nearest(find(scene.index, "vacuum", None, scene.area, _FITS[intent]), scene, where)
+    if intent in ("vacuum_clean_area", "vacuum_start"):
+        found = Found(_around(scene, None, _FITS[intent])[:1])  # who wants it clean does not mind which robot cleans
     elif intent in ("turn_on", "turn_off") and where:
         found = find(scene.index, where, None, scene.area, lambda d: d.kind == Kind.LIGHT)
     elif intent in ("turn_on", "turn_off", "toggle") and scene.area:
@@ -224,7 +222,7 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     elif noun is None:
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", intent))
     else:
-        found = _nearest(find(scene.index, noun, where, scene.area, _FITS[intent]), scene, where)
+        found = _nearest(_around(scene, where, _FITS[intent]), scene)
     if found.ambiguous:
         raise _StopError(Trouble(Because.WHICH, noun or "", intent, tuple(d.id for d in found.devices)))
     if not found.devices:
@@ -239,13 +237,25 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     return found.devices
 
 
-def _nearest(found: Found, scene: _Scene, where: str | None) -> Found:
-    """Of several things of which one is meant, that of the room, else that which is at work."""
-    if not found.ambiguous:
-        return found
+def _around(scene: _Scene, where: str | None, fits: Fits) -> tuple[Device, ...]:
+    """The devices that fit, of that place; without one, of the room, and where the room has none, of the home."""
+    found = [d for d in scene.index.home.devices if fits(d)]
+    if where:
+        place = scene.index.place(where)
+        if place is None:
+            return ()
+        if not place.here:
+            return tuple(scene.index.in_places(place, found))
+    return tuple([d for d in found if scene.area and d.area == scene.area] or found)
+
+
+def _nearest(devices: tuple[Device, ...], scene: _Scene) -> Found:
+    """All of them if they are lights; else the one that is at work, or one has to be asked for."""
+    if len(devices) < 2 or all(d.kind is Kind.LIGHT for d in devices):
+        return Found(devices)
     states = scene.index.home.states
-    working = [d for d in found.devices if states.get(d.id, {}).get("playback") == "playing"]
-    return Found(tuple(working)) if len(working) == 1 else found
+    working = tuple(d for d in devices if states.get(d.id, {}).get("playback") == "playing")
+    return Found(working) if len(working) == 1 else Found(devices, ambiguous=True)
 
 
 def _absent(parse: Parse, scene: _Scene, what: str, where: str | None) -> tuple[Device, ...]:

@@ -113,9 +113,9 @@ def _about(index: Index, what: str, quantity: str, state: str, where: str, area:
         several = find(index, what, where or None, area if phrase.here else None, fits)
         if several.devices:
             return several.devices
-    found = find(index, what, where or None, area, lambda d: True)
-    if found.devices:
-        return found.devices if not found.ambiguous else _likeliest(list(found.devices), quantity, state)
+    any_kind = find(index, what, where or None, area, lambda d: True)
+    if any_kind.devices:
+        return any_kind.devices if not any_kind.ambiguous else _likeliest(list(any_kind.devices), quantity, state)
     return (
         _loose(index, words)
         or _by_sense(index, words, where or " ".join((*phrase.areas, *phrase.floors)))
