@@ -1,4 +1,4 @@
-"""What the hub does itself, without any device: timers, delayed commands, lists, the time; and what it cannot do yet."""
+"""What the hub does itself, without any device: timers, delayed commands, lists, the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make model`: hands the project's own sentences to the training and puts the 4-bit file where the wheel takes it from."""
+"""`make model`: the project's own sentences to the training, and the 4-bit file to where the wheel takes it from."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from devices.command import Action, Command, State, StateValue
 from devices.control import Outcome, Report
 from devices.device import Capability, Device, Kind
+from intents.intent import Because, Trouble
 
 SEVERAL = 4  # names in one breath; more become a number, because nobody listens to twelve names
 
@@ -316,10 +317,12 @@ def is_so(device: Device, state: State, asked: str) -> bool | None:
     return now == word or now.startswith(f"{word} ")
 
 
-def states(asked: Sequence[tuple[Device, State]], word: str = "") -> str:
-    """The answer to a question about these devices; `word` is the state that was asked after, where one was."""
+def states(asked: Sequence[tuple[Device, State]], word: str = "", quantity: str = "") -> str:
+    """The answer to a question about these devices; `word` is the state and `quantity` what else was asked after."""
     if not asked:
         return "I do not know that."
+    if quantity and (measured := _measured(asked, quantity)):
+        return measured
     if word:
         answers = [(d, is_so(d, s, word)) for d, s in asked]
         if any(a is not None for _, a in answers):
@@ -328,6 +331,29 @@ def states(asked: Sequence[tuple[Device, State]], word: str = "") -> str:
     if len(asked) > SEVERAL:
         return _counted(told)
     return " ".join(_told(d, now, [d for d, _ in asked]) for d, now in told)
+
+
+# The words of a question, and the key of a state that answers it.
+_QUANTITIES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("temperature", "warm", "hot", "cold"), "current_temperature"),
+        **dict.fromkeys(("brightness", "bright", "level"), "brightness"),
+        **dict.fromkeys(("battery", "charge"), "battery"),
+        **dict.fromkeys(("humidity", "humid"), "humidity"),
+        **dict.fromkeys(("volume", "loud"), "volume"),
+        **dict.fromkeys(("position",), "position"),
+        **dict.fromkeys(("speed", "fast"), "fan_speed"),
+        **dict.fromkeys(("mode",), "mode"),
+        **dict.fromkeys(("color", "colour"), "color"),
+    }
+)
+
+
+def _measured(asked: Sequence[tuple[Device, State]], quantity: str) -> str:
+    """The quantity of each device that tells it, beside what else it tells; empty where none does."""
+    key = next((k for word, k in _QUANTITIES.items() if word in quantity.lower().split()), quantity.lower())
+    told = [f"{quantity} of {_name(d, [d for d, _ in asked])} is {value(s[key])}" for d, s in asked if key in s]
+    return first_up(f"the {listed(told[:SEVERAL])}.") if told else ""
 
 
 def _told(device: Device, now: str | None, among: Sequence[Device]) -> str:
@@ -390,3 +416,49 @@ def duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {word}{'s' if count > 1 else ''}")
     return listed(parts) or "0 seconds"
+
+
+# -- refusals and questions back
+
+
+def trouble(found: Trouble, devices: Mapping[str, Device]) -> str:
+    """Why nothing is done, or what has to be known first."""
+    return _TROUBLES[found.because](found, [devices[i] for i in found.candidates if i in devices])
+
+
+def _which(found: Trouble, candidates: Sequence[Device]) -> str:
+    if not candidates or len(candidates) > 2 * SEVERAL:
+        return f"Which {found.words or 'one'} do you mean?"
+    return f"Which one: {listed([_name(d, candidates) for d in candidates], 'or')}?"
+
+
+def _no_such(found: Trouble, candidates: Sequence[Device]) -> str:
+    return f"I know of no {_bare(found.words)} here." if found.words else "There is no such device here."
+
+
+def _bare(said: str) -> str:
+    """The phrase without its article: `the kitchen fan` -> `kitchen fan`."""
+    first, _, rest = said.strip().partition(" ")
+    return rest if rest and first in ("the", "a", "an", "my", "our", "any", "some", "all") else said.strip()
+
+
+def _cannot_that(found: Trouble, candidates: Sequence[Device]) -> str:
+    what = found.intent.replace("_", " ")
+    if candidates:
+        return first_up(f"{names(candidates)} cannot do that{f' ({what})' if what else ''}.")
+    return first_up(f"{found.words or 'it'} cannot do that{f' ({what})' if what else ''}.")
+
+
+_TROUBLES: Mapping[Because, Callable[[Trouble, Sequence[Device]], str]] = MappingProxyType(
+    {
+        Because.NOT_FOR_ME: lambda found, _: "That is nothing that I can do in this house.",
+        Because.NOT_UNDERSTOOD: lambda found, _: "I did not understand that. Please say it in other words.",
+        Because.NO_SUCH_DEVICE: _no_such,
+        Because.NO_SUCH_ROOM: lambda found, _: f"I know of no {_bare(found.words) or 'such room'} in this house.",
+        Because.CANNOT: _cannot_that,
+        Because.WHICH: _which,
+        Because.WHICH_ROOM: lambda found, _: "In which room?",
+        Because.BAD_VALUE: lambda found, _: f"I cannot set that{f' to {found.words}' if found.words else ''}.",
+        Because.TOO_LONG: lambda found, _: "That was too long for me. Please say it in fewer words.",
+    }
+)

@@ -46,12 +46,18 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """A sentence to be answered at `due`, as if it were said then in `room`."""
+    """A sentence to be answered at `due`, as if it were said then in `room`.
+
+    With an intent it is that wish on these devices instead, and the sentence is what was said to bring it about.
+    """
 
     id: int
     due: float
     text: str
     room: str = ""
+    intent: str = ""
+    targets: tuple[str, ...] = ()
+    slots: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,15 @@ def with_timer(plans: Plans, seconds: float, now: float, name: str = "", room: s
 
 def with_delayed(plans: Plans, due: float, text: str, room: str = "") -> Plans:
     """Raises ScheduleError."""
+    return with_wish(plans, Delayed(0, due, text, room))
+
+
+def with_wish(plans: Plans, delayed: Delayed) -> Plans:
+    """With `delayed`, which gets an id of its own. Raises ScheduleError."""
     if len(plans.delayed) >= MOST:
         raise ScheduleError("Too many commands are waiting already.")
-    delayed = Delayed(plans.next_id, due, text, room)
-    return replace(plans, next_id=plans.next_id + 1, delayed=(*plans.delayed, delayed))
+    numbered = replace(delayed, id=plans.next_id)
+    return replace(plans, next_id=plans.next_id + 1, delayed=(*plans.delayed, numbered))
 
 
 def without(plans: Plans, *ids: int) -> Plans:
@@ -140,7 +151,7 @@ class Schedule:
         self.plans = _read(path) if path is not None else Plans()
 
     def keep(self, plans: Plans) -> None:
-        """From now on these are the plans. Raises ScheduleError where they cannot be written; the old ones stay then."""
+        """From now on these are the plans. Raises ScheduleError where they cannot be written: the old ones stay."""
         if self._path is not None:
             _write(self._path, plans)
         self.plans = plans

@@ -86,8 +86,8 @@ class SafetySettings(BaseModel):
     """How sure the model must be (its least sure word, 0 to 1) before something is done."""
 
     model_config = _STRICT
-    sure: Annotated[float, Field(ge=0, le=1)] = 0.0
-    sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.5
+    sure: Annotated[float, Field(ge=0, le=1)] = 0.3
+    sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.6
 
 
 class Settings(BaseModel):

@@ -1,0 +1,215 @@
+"""The command line: each command reads the settings, starts one part, and turns errors into one line.
+
+Nothing that is slow to import is imported before it is needed, so that `hub --help` answers at once.
+Exit codes: 0 done, 1 not done or not possible, 2 wrong usage or settings, 130 ended with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hub import HubError, __version__
+
+if TYPE_CHECKING:
+    from hub.settings import Settings
+
+app = typer.Typer(
+    name="hub", help="An offline assistant for the home.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+settings_app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
+app.add_typer(settings_app, name="settings")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file [HUB_CONFIG, ~/.config/hub/hub.toml, /etc/hub/]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Room = Annotated[str, typer.Option("--room", help="The room in which it is said.")]
+
+
+def main() -> None:
+    """The console script: no foreseeable error shows a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `hub devices | head`
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(config: Config = None) -> None:
+    """Run the hub: answer what is said on hub/ID/say."""
+    settings = _settings(config)
+    from hub import daemon, logs
+
+    logs.set_up(settings.log_level)
+
+    async def work() -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await daemon.run(settings, stop)
+        return 0
+
+    _finish(work)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help='What is said, for example "turn on the kitchen light".')],
+    room: Room = "",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Say one command, to the running hub or without one; 0 means that it was done."""
+    settings = _settings(config)
+    from hub import logs
+    from hub import say as saying
+
+    logs.set_up("warning")
+
+    async def work() -> int:
+        turn = await saying.say(settings, text, room)
+        typer.echo(json.dumps(turn, ensure_ascii=False) if as_json else turn["reply"])
+        return 0 if turn["done"] else 1
+
+    _finish(work)
+
+
+@app.command()
+def devices(
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and show each change as it happens.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """List what is in the house: where it is, what it can do, and its state."""
+    settings = _settings(config)
+    from hub import listing, logs
+
+    logs.set_up("warning")
+    _finish(lambda: listing.show(settings, watch, as_json, _print_line))
+
+
+@app.command()
+def understand(
+    home: Annotated[str, typer.Option("--home", metavar="FILE[#ID]", help="The home, as JSON; #ID picks one of many.")],
+    config: Config = None,
+) -> None:
+    """Read sentences as JSON lines from stdin, and write what they mean in the home; nothing is done."""
+    settings = _settings(config)
+    from hub import logs, measure
+
+    logs.set_up("warning")
+    _finish(lambda: measure.understand_lines(settings, home, sys.stdin.buffer, sys.stdout.buffer, sys.stderr))
+
+
+@app.command()
+def demo(
+    script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
+    config: Config = None,
+) -> None:
+    """Run a house in software over a real MQTT broker, and talk to it."""
+    settings = _settings(config)
+    from hub import demo as showing
+    from hub import logs
+
+    logs.set_up("error")
+    _finish(lambda: showing.demo(settings, talk=not script_only and sys.stdin.isatty()))
+
+
+@settings_app.command("show")
+def settings_show(as_json: Json = False, config: Config = None) -> None:
+    """Print every setting as it is in effect, without the password."""
+    from hub import settings as files
+
+    shown = _settings(config).model_dump(mode="json")
+    if shown["broker"]["password"] is not None:
+        shown["broker"]["password"] = "(not shown)"
+    typer.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else files.as_toml(shown), nl=as_json)
+
+
+@settings_app.command("check")
+def settings_check(config: Config = None) -> None:
+    """Say whether the settings can be used."""
+    from hub import settings as files
+
+    _settings(config)
+    found = files.find(config)
+    typer.echo(f"{found} is in order." if found else "There is no settings file; the defaults are used.")
+
+
+@settings_app.command("path")
+def settings_path(config: Config = None) -> None:
+    """Print the settings file that is used, or where to put one."""
+    from hub import settings as files
+
+    with _reported(2):
+        found = files.find(config)
+    typer.echo(found or files.user_file())
+    if found is None:
+        typer.echo("(this file does not exist: the defaults are used)", err=True)
+
+
+def _print_line(line: str) -> None:
+    typer.echo(line)
+
+
+def _settings(config: Path | None) -> Settings:
+    """The settings, or the end of the program with code 2 and what is wrong with them."""
+    from hub import settings as files
+
+    with _reported(2):
+        return files.load(config)
+
+
+@contextmanager
+def _reported(code: int) -> Iterator[None]:
+    """Ends the program with this code and one line on stderr where one of our own errors is raised inside."""
+    from devices.device import DeviceError
+    from models import ModelError
+
+    try:
+        yield
+    except (HubError, DeviceError, ModelError) as error:
+        typer.echo(f"hub: {error}", err=True)
+        raise typer.Exit(code) from None
+
+
+def _finish(work: Callable[[], Awaitable[int]]) -> None:
+    """Runs it to its end and leaves with its exit code. Ctrl-C ends it, with everything closed."""
+
+    async def whole() -> int:
+        return await work()
+
+    with _reported(1):
+        try:
+            code = asyncio.run(whole())
+        except KeyboardInterrupt:
+            code = 130
+    raise typer.Exit(code)

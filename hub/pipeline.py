@@ -1,0 +1,285 @@
+"""One spoken command in a straight line: read `Pipeline.answer` first.
+
+    understand -> (resolved in the house) -> carry_out -> phrase
+
+Whatever goes wrong on the way is a sentence too: a turn never ends the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from devices.control import carry_out_all
+from devices.device import Device, DeviceError, Kind
+from devices.house import House
+from devices.link import Link
+from hub import HubError, chores, reply
+from hub.conversation import Conversation, Question, settle
+from hub.reading import Completer, Reader
+from hub.schedule import Delayed, Schedule, with_wish
+from hub.settings import Settings
+from hub.turn import Order, Turn, went_well
+from intents.homes import Home
+from intents.intent import Because, Outcome, Resolution, Trouble, Wish
+from intents.resolve import commands
+from intents.understand import Understanding, understand
+from models import ModelError
+
+log = logging.getLogger(__name__)
+
+ROOMS = 100  # conversations that are remembered; more rooms are made up by somebody
+# The opposite of what can be undone after a while ("turn on the fan for ten minutes").
+UNDO: Mapping[str, str] = MappingProxyType(
+    {
+        **{"turn_on": "turn_off", "turn_off": "turn_on", "open": "close", "close": "open", "mute": "unmute"},
+        **{"unmute": "mute", "unlock": "lock", "media_pause": "media_play"},
+    }
+)
+_GUARDED_COVERS = frozenset({"garage", "garage_door", "gate", "door"})
+_STATES = frozenset({"get_state", "get_temperature"})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an utterance: the sentences to say, whether all of it was done, and the orders to devices."""
+
+    said: tuple[str, ...] = ()
+    done: bool = True
+    orders: tuple[Order, ...] = ()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A turn while it is under way: what is known of it already, should it fail."""
+
+    text: str
+    room: str
+    home: Home
+    understanding: Understanding = field(
+        default_factory=lambda: Understanding(Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_UNDERSTOOD)))
+    )
+    ms: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """Answers utterances in one house. Several may be under way at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        house: House,
+        link: Link,
+        schedule: Schedule,
+        completer: Completer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._house = house
+        self._link = link
+        self._schedule = schedule
+        self._completer = completer
+        self._clock = clock
+        self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
+
+    async def answer(self, utterance: str, room: str = "") -> Turn:
+        """The whole turn: what was said, understood, done and is to be replied. Never raises."""
+        started = self._clock()
+        draft = _Draft(utterance, room, self.home())
+        try:
+            draft.understanding = await self._understand(draft)
+            resolution = draft.understanding.resolution
+            self._remember(draft)
+            if resolution.trouble is not None:
+                done = Done((self._trouble(resolution.trouble),), done=False)
+            else:
+                done = await self._carry_out(resolution, draft)
+            kind = resolution.outcome.value
+        except (HubError, DeviceError, ModelError) as error:
+            log.warning("%s", error)
+            kind, done = "error", Done((f"That did not work: {error}",), done=False)
+        except Exception:  # a fault of ours costs this turn, never the hub
+            log.exception("a turn failed: %r", utterance[:200])
+            kind, done = "error", Done(("Something is wrong with me; my log says what.",), done=False)
+        draft.ms["all"] = (self._clock() - started) * 1000
+        return _turn(draft, kind, done)
+
+    async def do(self, delayed: Delayed) -> Turn:
+        """Carries out what was put off: its sentence, or its wish on the devices as they were chosen then."""
+        if not delayed.intent:
+            return await self.answer(delayed.text, delayed.room)
+        wish = Wish(delayed.intent, delayed.targets, MappingProxyType(dict(delayed.slots)))
+        resolution = Resolution(Outcome.ACT, (wish,))
+        draft = _Draft(delayed.text, delayed.room, self.home(), Understanding(resolution, confidence=1.0))
+        return _turn(draft, "act", await self._carry_out(resolution, draft))
+
+    def home(self) -> Home:
+        """The house as resolving sees it, now."""
+        devices, settings = self._house.devices, self._settings.house
+        areas: dict[str, str | None] = dict.fromkeys(settings.areas)
+        areas |= settings.floors
+        areas |= {d.area: d.floor for d in devices if d.area}
+        states = {d.id: self._house.state(d.id) for d in devices}
+        return Home(devices, MappingProxyType(areas), MappingProxyType(states))
+
+    async def _understand(self, draft: _Draft) -> Understanding:
+        started, now = self._clock(), self._clock()
+        talk = self._talk(draft.room)
+        question = talk.take_question(now)
+        if question is not None and (settled := settle(question, draft.text, draft.home, draft.room)) is not None:
+            draft.ms["resolve"] = (self._clock() - started) * 1000
+            return Understanding(settled, confidence=1.0, parses=question.parses)
+        reader = Reader(self._completer)
+        found = await understand(
+            *(draft.text, draft.home, reader),
+            area=draft.room or None,
+            last=talk.targets(now),
+            threshold=self._settings.safety.sure,
+        )
+        draft.ms |= {"read": reader.ms_read, "parse": reader.ms_write}
+        draft.ms["resolve"] = max(0.0, (self._clock() - started) * 1000 - reader.ms)
+        return self._guarded(found, draft.home)
+
+    def _guarded(self, found: Understanding, home: Home) -> Understanding:
+        """The same, or a refusal where it would open the house and the model is not sure enough."""
+        risky = any(is_guarded(wish, home) for wish in found.resolution.wishes)
+        if not risky or found.confidence >= self._settings.safety.sure_to_unlock:
+            return found
+        return replace(found, resolution=Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_UNDERSTOOD)))
+
+    def _talk(self, room: str) -> Conversation:
+        if room not in self._rooms and len(self._rooms) >= ROOMS:
+            self._rooms.pop(next(iter(self._rooms)))
+        return self._rooms[room]
+
+    def _remember(self, draft: _Draft) -> None:
+        resolution, now = draft.understanding.resolution, self._clock()
+        talk = self._talk(draft.room)
+        talk.remember([t for wish in resolution.wishes for t in wish.targets], now)
+        if resolution.outcome is Outcome.ASK and resolution.trouble is not None:
+            talk.ask(Question(draft.text, draft.understanding.parses, resolution.trouble, now))
+
+    def _trouble(self, trouble: Trouble) -> str:
+        if trouble.because is Because.NO_SUCH_DEVICE and trouble.intent in chores.NOT_YET:
+            return chores.NOT_YET[trouble.intent]
+        return reply.trouble(trouble, _by_id(self._house.devices))
+
+    async def _carry_out(self, resolution: Resolution, draft: _Draft) -> Done:
+        """Answers and chores at once, the orders to devices together, put-off ones on the schedule."""
+        started = self._clock()
+        now_wishes, done = [], Done()
+        for wish in resolution.wishes:
+            if wish.intent in _STATES or chores.can(wish.intent):
+                done = _and(done, self._without_devices(wish, draft))
+            elif (put_off := self._put_off(wish, draft)) is not None:
+                done = _and(done, put_off)
+            else:
+                now_wishes.append(wish)
+        if now_wishes:
+            done = _and(done, await self._order(now_wishes, draft))
+        draft.ms["act"] = (self._clock() - started) * 1000
+        return done
+
+    def _without_devices(self, wish: Wish, draft: _Draft) -> Done:
+        if wish.intent not in _STATES:
+            did = chores.do(wish.intent, wish.slots, draft.room, self._schedule)
+            return Done((did.reply,), did.done)
+        found = _by_id(self._house.devices)
+        asked = [(found[t], self._house.state(t)) for t in wish.targets if t in found]
+        if wish.intent == "get_temperature":
+            return Done((reply.temperatures(asked),))
+        return Done((reply.states(asked, str(wish.slots.get("state", "")), str(wish.slots.get("quantity", ""))),))
+
+    def _put_off(self, wish: Wish, draft: _Draft) -> Done | None:
+        """What is not to be done now: planned for later, or refused; None for what is to be done now."""
+        if "when" in wish.slots:
+            return Done(("I cannot do that at a set time yet; I can do it in some minutes or hours.",), done=False)
+        seconds = wish.slots.get("seconds")
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not says_in(draft.text):
+            return None
+        later = replace(wish, slots={k: v for k, v in wish.slots.items() if k != "seconds"})
+        self._plan(later, draft, seconds)
+        names = reply.names([d for t in wish.targets if (d := draft.home.device(t)) is not None])
+        return Done((f"In {reply.duration(seconds)} I will do that with {names}.",))
+
+    async def _order(self, wishes: Sequence[Wish], draft: _Draft) -> Done:
+        made = commands(Resolution(Outcome.ACT, tuple(wishes)), draft.home)
+        if not made:
+            return Done(("I cannot do that yet.",), done=False)
+        reports = await carry_out_all(made, self._house, self._link)
+        found = {d.id: d for d in draft.home.devices} | _by_id(self._house.devices)
+        orders = tuple(
+            Order(found[r.command.device_id].name if r.command.device_id in found else r.command.device_id, r)
+            for r in reports
+        )
+        done = Done((reply.reports(reports, found),), all(went_well(r.outcome) for r in reports), orders)
+        return _and(done, self._undo_later(wishes, draft)) if done.done else done
+
+    def _undo_later(self, wishes: Sequence[Wish], draft: _Draft) -> Done:
+        """`Turn on the fan for ten minutes`: it was turned on, now the end is planned."""
+        said = []
+        for wish in wishes:
+            seconds = wish.slots.get("seconds")
+            if isinstance(seconds, int | float) and wish.intent in UNDO:
+                self._plan(Wish(UNDO[wish.intent], wish.targets), draft, seconds)
+                said.append(f"I will undo that in {reply.duration(seconds)}.")
+        return Done(tuple(said))
+
+    def _plan(self, wish: Wish, draft: _Draft, seconds: float) -> None:
+        due = self._schedule.clock() + seconds
+        delayed = Delayed(0, due, draft.text, draft.room, wish.intent, wish.targets, dict(wish.slots))
+        self._schedule.keep(with_wish(self._schedule.plans, delayed))
+
+
+def is_guarded(wish: Wish, home: Home) -> bool:
+    """Whether it locks or unlocks, or opens what keeps people out: there a wrong act is worse than none."""
+    if wish.intent in ("lock", "unlock"):
+        return True
+    opens = wish.intent in ("open", "set_position", "turn_on", "toggle")
+    return opens and any(_keeps_people_out(d) for t in wish.targets if (d := home.device(t)) is not None)
+
+
+def _keeps_people_out(device: Device) -> bool:
+    return device.kind is Kind.LOCK or (device.kind is Kind.COVER and device.device_class in _GUARDED_COVERS)
+
+
+def says_in(text: str) -> bool:
+    """Whether a duration in the sentence is said as a delay ("in five minutes") and not as a length ("for ...")."""
+    return (
+        re.search(r"\b(in|after)\s+(an?|half|\d|[a-z-]+)\b[^,]*\b(seconds?|minutes?|hours?)\b", text.lower())
+        is not None
+    )
+
+
+def _by_id(devices: Sequence[Device]) -> dict[str, Device]:
+    return {d.id: d for d in devices}
+
+
+def _and(one: Done, other: Done) -> Done:
+    return Done((*one.said, *other.said), one.done and other.done, (*one.orders, *other.orders))
+
+
+def _turn(draft: _Draft, kind: str, done: Done) -> Turn:
+    understanding = draft.understanding
+    return Turn(
+        text=draft.text[:2000],
+        reply=" ".join(done.said) or "All right.",
+        kind=kind,
+        done=done.done,
+        room=draft.room,
+        line=understanding.line,
+        actions=tuple(as_dict(w) for w in understanding.resolution.wishes),
+        confidence=understanding.confidence,
+        orders=done.orders,
+        ms=MappingProxyType(draft.ms),
+    )
+
+
+def as_dict(wish: Wish) -> dict[str, object]:
+    """The wish in the vocabulary of the outside."""
+    return {"intent": wish.intent, "targets": list(wish.targets), "slots": dict(wish.slots)}

@@ -1,0 +1,90 @@
+"""The record of one command: what was said, what was understood, what was sent and reported, and what was replied."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from devices.control import Outcome, Report
+
+KINDS = ("act", "ask", "refuse", "answer", "error")
+STEPS = ("read", "parse", "resolve", "act")  # model reads | model writes | code finds the devices | the devices obey
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One command to one device and what came of it, under the name that people know."""
+
+    name: str
+    report: Report
+
+    def as_json(self) -> dict[str, object]:
+        command = self.report.command
+        return {
+            "device": command.device_id,
+            "name": self.name,
+            "action": command.action.value,
+            "value": command.value,
+            "outcome": self.report.outcome.value,
+            "sent": [{"topic": m.topic, "payload": m.payload.decode(errors="replace")} for m in self.report.sent],
+            "reported": dict(self.report.reported),
+            "reason": self.report.reason,
+            "ms": round(self.report.ms, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One finished turn. `line` is what the model wrote, `actions` what that means in this house.
+
+    `ms` has the milliseconds of each of STEPS that was taken, and "all". `done` says that everything that was asked
+    for was done or answered: each device confirmed it, was so already, or is one that never reports. `kind` is one
+    of KINDS.
+    """
+
+    text: str
+    reply: str
+    kind: str
+    done: bool
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    room: str = ""
+    line: str = ""
+    actions: tuple[Mapping[str, object], ...] = ()
+    confidence: float = 0.0
+    orders: tuple[Order, ...] = ()
+    ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"not a kind of turn: {self.kind}")
+
+    @property
+    def confirmed(self) -> bool:
+        """Every order was confirmed by the device's own report, and there was at least one."""
+        outcomes = {o.report.outcome for o in self.orders}
+        return bool(outcomes) and outcomes <= {Outcome.CONFIRMED, Outcome.ALREADY_SO}
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "id": self.id,
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "text": self.text,
+            "room": self.room,
+            "outcome": self.kind,
+            "done": self.done,
+            "reply": self.reply,
+            "understood": self.line,
+            "actions": [dict(a) for a in self.actions],
+            "confidence": round(self.confidence, 4),
+            "orders": [o.as_json() for o in self.orders],
+            "ms": {step: round(ms, 1) for step, ms in self.ms.items()},
+        }
+
+
+def went_well(outcome: Outcome) -> bool:
+    """Nothing is left to do or to doubt but what the device itself never tells."""
+    return outcome in (Outcome.CONFIRMED, Outcome.ALREADY_SO, Outcome.ACCEPTED)
