@@ -34,7 +34,6 @@ LONGEST_NUMBER = 1_024  # bits
 MOST_STEPS = 20_000  # of loops, operators, calls and filters, a run
 LONGEST_RUN = 0.25  # seconds; an ordinary template takes 0.0001
 OVERRUNS = 3  # times that a template may spend more than it may before it is never run again
-_GROWING = frozenset("center ljust rjust zfill expandtabs format format_map translate join".split())
 
 
 class TemplateError(DeviceError):
