@@ -72,7 +72,7 @@ async def broker() -> AsyncIterator[LinkSettings]:
     try:
         from amqtt.broker import Broker
     except ImportError:
-        raise HubError("the demo's MQTT broker is not installed: pip install amqtt") from None
+        raise HubError("the demo's MQTT broker is not installed: pip install 'homeward-hub[demo]'") from None
     for chatty in ("amqtt", "transitions"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     port = _free_port()

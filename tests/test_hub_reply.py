@@ -10,6 +10,7 @@ from devices.command import NEEDS, Action, Command
 from devices.control import Outcome, Report
 from devices.device import Capability, Device, Kind
 from hub import reply
+from intents.intent import Because, Trouble
 
 LAMP = Device("l", "Desk lamp", Kind.LIGHT, frozenset({Capability.ON_OFF, Capability.BRIGHTNESS}), area="Office")
 BLINDS = Device("b", "Blinds", Kind.COVER, frozenset({Capability.OPEN_CLOSE, Capability.POSITION}))
@@ -87,3 +88,15 @@ def test_times() -> None:
     assert reply.date(datetime(2024, 5, 6)) == "Today is Monday, May 6, 2024."
     assert reply.duration(5400) == "1 hour and 30 minutes"
     assert reply.duration(0.2) == "0 seconds"
+
+
+@pytest.mark.parametrize("because", Because)
+@pytest.mark.parametrize("words", ["", "the lamp"])
+@pytest.mark.parametrize("candidates", [(), ("l",), ("l", "b"), ("gone",)])
+def test_every_refusal_and_every_question_back_has_a_sentence(
+    because: Because, words: str, candidates: tuple[str, ...]
+) -> None:
+    said = reply.trouble(Trouble(because, words, "turn_on", candidates), HOUSE)
+    assert said.endswith((".", "?"))
+    assert said[0].isupper()
+    assert "  " not in said
