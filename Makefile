@@ -1,9 +1,8 @@
 # One command a chore; each makes its own environment in .venv first. Run twice, nothing is fetched or built again.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
-TORCH_INDEX ?=
 
-.PHONY: demo test check model lint clean help
+.PHONY: help demo test check model clean
 
 help:
 	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
@@ -16,8 +15,13 @@ help:
 	@touch $@
 
 .venv/test.stamp: pyproject.toml deploy/environment.sh
-	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev
 	@touch $@ .venv/run.stamp
+
+# torch is large: only what trains the model, and what checks the types of that, waits for it.
+.venv/train.stamp: pyproject.toml deploy/environment.sh
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train
+	@touch $@ .venv/test.stamp .venv/run.stamp
 
 demo: .venv/run.stamp
 	@$(BIN)/hub demo
@@ -26,13 +30,13 @@ test: .venv/test.stamp
 	@bash deploy/need_mosquitto.sh
 	@$(BIN)/python -m pytest -q
 
-check: .venv/test.stamp
+check: .venv/train.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-model: .venv/test.stamp
+model: .venv/train.stamp
 	$(BIN)/python -m hub.make_model --ship
 
 clean:

@@ -12,11 +12,8 @@ command -v cc >/dev/null || command -v gcc >/dev/null || fail "a C compiler is n
 
 log=.venv/install.log
 echo "Installing into .venv. llama.cpp is built from source if pip has no wheel of it yet: about 7 minutes on two cores."
-torch=()
-# Where a CPU build of torch is offered, it saves two gigabytes.
-case ",$extras," in *,train,*) torch=("torch==2.13.0") ;; esac
 (.venv/bin/python -m pip install --quiet --upgrade pip &&
- .venv/bin/python -m pip install --verbose --prefer-binary -e ".[$extras]" "${torch[@]}") >"$log" 2>&1 &
+ .venv/bin/python -m pip install --verbose --prefer-binary -e ".[$extras]") >"$log" 2>&1 &
 pid=$!
 trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
 start=$SECONDS

@@ -97,7 +97,7 @@ _PLAYS = _can(Capability.PLAYBACK)
 # For each intent, the devices for which it makes sense.
 _FITS: Mapping[str, Fits] = MappingProxyType(
     {
-        "turn_on": _SWITCHED, "turn_off": _SWITCHED, "toggle": _can(Capability.ON_OFF),
+        "turn_on": _switched, "turn_off": _switched, "toggle": _can(Capability.ON_OFF),
         "activate": _can(Capability.ACTIVATE, Capability.ON_OFF),
         "set": _can(*_SETTABLE), "set_brightness": _can(Capability.BRIGHTNESS), "set_color": _can(Capability.COLOR),
         "set_color_temp": _can(Capability.COLOR_TEMP), "set_temperature": _can(Capability.TEMPERATURE),
@@ -127,7 +127,8 @@ _IMPLIED: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 # Nouns that say nothing but that something is meant: "the music" is whatever plays.
 _SOUND = frozenset(
-    "music song volume sound audio media playback track movie film video show podcast noise tune episode playing everything item number piece title chapter one replay".split()
+    "music song volume sound audio media playback track movie film video show podcast noise tune episode playing "
+    "everything item number piece title chapter one replay".split()
 )
 
 

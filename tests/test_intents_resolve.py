@@ -73,7 +73,7 @@ CASES: list[Case] = [
     ("<media_next><what> track<where> radio", "Den", "media_next", {"media_player.study"}, {}),
     ("<media_pause><what> radio", None, "media_pause", {"media_player.study"}, {}),
     ("<media_stop><what> music", "Den", "media_pause", {"media_player.den"}, {}),
-    ("<play_media><query> blue train<class> album", "Den", "play_media", {"media_player.den"}, {"search_query": "blue train", "media_class": "album"}),
+    ("<play_media><query> jazz<class> album", "Den", "play_media", {"media_player.den"}, {"search_query": "jazz", "media_class": "album"}),
     ("<vacuum_dock><what> vacuum cleaner", None, "vacuum_dock", {"vacuum.dusty"}, {}),
     ("<vacuum_start>", "Study", "vacuum_start", {"vacuum.dusty"}, {}),
     ("<vacuum_clean_area><where> den", None, "vacuum_clean_area", {"vacuum.dusty"}, {"area": "den"}),

@@ -104,7 +104,7 @@ async def test_a_second_death_is_an_error_and_the_next_call_is_answered(worker: 
     os.kill(first, signal.SIGKILL)
     second = await replaced(worker, first)
     os.kill(second, signal.SIGKILL)
-    with pytest.raises(ModelError, match="SIGKILL.*twice"):
+    with pytest.raises(ModelError, match=r"SIGKILL.*twice"):
         await call
     assert not exists(first)
     assert not exists(second)

@@ -628,10 +628,8 @@ def group(nouns: str) -> Filler:
                 "any",
             ]
         )
-        if every in ("every single", "each", "every", "each and every"):
-            every_n = f"{every} {single_noun}"
-        else:
-            every_n = f"{every} {n}"
+        one_by_one = every in ("every single", "each", "every", "each and every")
+        every_n = f"{every} {single_noun if one_by_one else n}"
         where = rng.choice(
             [
                 "in the",

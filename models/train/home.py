@@ -30,6 +30,7 @@ ASK = "<do>"
 IGNORE = -100
 # The share of a run in which the learning rate rises; without it the first steps of Muon scatter the embedding.
 WARM_UP = 0.02
+DESCRIPTION = "Home commands to intents; trained from nothing on generated sentences."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,7 @@ class Recipe:
 Pair = tuple[Sequence[str], str]
 
 
-def train_tokenizer(
-    pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, folder: Path
-) -> Path:
+def train_tokenizer(pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, folder: Path) -> Path:
     """A SentencePiece BPE model over the words of the corpus, one piece for each symbol. Returns its path."""
     words = [" ".join(said) for said, _ in islice(pairs, 120_000)]
     model = io.BytesIO()
@@ -95,11 +94,7 @@ class Encoder:
         ids.append(self._spm.piece_to_id(ASK))
         start = len(ids)
         for part in line.replace("<", " <").replace(">", "> ").split():
-            ids += (
-                [self._spm.piece_to_id(part)]
-                if part.startswith("<")
-                else self._word(part)
-            )
+            ids += [self._spm.piece_to_id(part)] if part.startswith("<") else self._word(part)
         return [*ids, self._spm.eos_id()], start
 
     def _word(self, word: str) -> list[int]:
@@ -109,9 +104,7 @@ class Encoder:
         return ids
 
 
-def batches(
-    pairs: Iterator[Pair], encode: Encoder, tokens: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(pairs: Iterator[Pair], encode: Encoder, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of examples of one length each, so that nothing is padded: inputs, and targets on the line alone."""
     buckets: dict[int, list[tuple[list[int], int]]] = {}
     for pair in pairs:
@@ -162,30 +155,18 @@ def train(
         vocab=sentencepiece.SentencePieceProcessor(model_file=str(tokenizer)).vocab_size(), context=recipe.context,
     )  # fmt: skip
     model = Llama(config)
-    matrices = [
-        p
-        for n, p in model.named_parameters()
-        if p.dim() == 2 and n.startswith("layers.")
-    ]
-    others = [
-        p
-        for n, p in model.named_parameters()
-        if p.dim() != 2 or not n.startswith("layers.")
-    ]
+    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n.startswith("layers.")]
+    others = [p for n, p in model.named_parameters() if p.dim() != 2 or not n.startswith("layers.")]
     optimizers = [
         Muon(matrices, lr=recipe.muon_lr),
-        torch.optim.AdamW(
-            others, lr=recipe.adam_lr, weight_decay=0.0, betas=(0.9, 0.98)
-        ),
+        torch.optim.AdamW(others, lr=recipe.adam_lr, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
     rates = [recipe.muon_lr, recipe.adam_lr]
     held_out_batches = batches(pairs(recipe.seed + 7_777_777), encode, 1600)
     held_out = [next(held_out_batches) for _ in range(16)]
     log(f"{sum(p.numel() for p in model.parameters()):,} parameters")
     began, seen, last, on_grid = time.monotonic(), 0, 0.0, False
-    for step, (x, y) in enumerate(
-        batches(pairs(recipe.seed), encode, recipe.batch_tokens)
-    ):
+    for step, (x, y) in enumerate(batches(pairs(recipe.seed), encode, recipe.batch_tokens)):
         elapsed = time.monotonic() - began
         done = step / recipe.steps if recipe.steps else elapsed / (60 * recipe.minutes)
         if done >= 1:
@@ -218,11 +199,7 @@ def to_numpy(model: Llama) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     for name, p in model.named_parameters():
         parts = name.split(".")
-        name = (
-            ".".join(["layers", parts[1], parts[2], "weight"])
-            if parts[0] == "layers"
-            else name
-        )
+        name = ".".join(["layers", parts[1], parts[2], "weight"]) if parts[0] == "layers" else name
         out[name] = p.detach().numpy().astype(np.float32)
     return out
 
@@ -242,7 +219,7 @@ def make(
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
     write_gguf(
         f16, config=model.config, tensors=to_numpy(model), tokenizer_model=tokenizer,
-        metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": "Home commands to intents; trained from nothing on generated sentences."},
+        metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
     )  # fmt: skip
     quantise(f16, q4, type="q4_0")
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")

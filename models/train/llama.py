@@ -22,9 +22,7 @@ def q4_0(weight: Tensor) -> Tensor:
         blocks / torch.where(scale == 0, 1.0, scale),
     )
     stored_scale = scale.half().to(weight.dtype)
-    return ((steps + 8.5).floor().clamp(0, 15).sub(8) * stored_scale).reshape(
-        weight.shape
-    )
+    return ((steps + 8.5).floor().clamp(0, 15).sub(8) * stored_scale).reshape(weight.shape)
 
 
 class Linear(nn.Linear):
@@ -51,9 +49,7 @@ class RMSNorm(nn.Module):
 
 def rotary(length: int, config: LlamaConfig) -> tuple[Tensor, Tensor]:
     """Cosines and sines [length, head_size / 2] of the half-split rotary embedding."""
-    frequency = config.rope_base ** (
-        -torch.arange(0, config.head_size, 2).float() / config.head_size
-    )
+    frequency = config.rope_base ** (-torch.arange(0, config.head_size, 2).float() / config.head_size)
     angle = torch.outer(torch.arange(length).float(), frequency)
     return angle.cos(), angle.sin()
 
