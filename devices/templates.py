@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from types import BuiltinMethodType
@@ -53,12 +54,10 @@ class Template:
         self._compiled = _ENVIRONMENT.from_string(_parse(source))
 
     def read(self, payload: str) -> str:
-        """What the template makes of a message, as `value` and, where it is JSON, `value_json`. Raises TemplateError."""
+        """What it makes of a message, given as `value` and, where it is JSON, `value_json`. Raises TemplateError."""
         variables: dict[str, object] = {"value": payload}
-        try:
+        with suppress(ValueError, RecursionError):
             variables["value_json"] = _from_json(payload)
-        except (ValueError, RecursionError):
-            pass
         return self.render(variables)
 
     def render(self, variables: Mapping[str, object]) -> str:
@@ -75,7 +74,7 @@ class Template:
         except TemplateError:
             raise
         except Exception as error:  # a template can raise whatever its operators and filters can
-            raise TemplateError(f"the template fails: {str(error)[:200] or type(error).__name__}") from error
+            raise TemplateError(f"the template fails: {_first_line(error)}") from error
 
     def _run(self, variables: dict[str, object]) -> str:
         pieces: list[str] = []
@@ -99,7 +98,11 @@ def compile(source: str) -> Template:
     except TemplateError:
         raise
     except (JinjaError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise TemplateError(f"not a template: {str(error)[:200] or type(error).__name__}") from error
+        raise TemplateError(f"not a template: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 # -- what is spent
@@ -236,7 +239,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         elif operator == "**":
             _check_power(left, right)
         elif operator == "%" and isinstance(left, str):
-            raise TemplateError("the template formats text, which is not supported")
+            return _plain(_format(left, *(right if isinstance(right, tuple) else (right,))))
         return _plain(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -411,6 +414,16 @@ def _join(values: Iterable[Any], separator: Any = "", attribute: Any = None) -> 
     return str(separator).join(parts)
 
 
+_FORMAT = re.compile(r"%[-+ 0#]{0,3}\d{0,2}(?:\.\d{0,2})?[sdifgeExXoc%]")
+
+
+def _format(form: Any, *values: Any) -> str:
+    """printf's way, with widths of two digits at most."""
+    if "%" in _FORMAT.sub("", str(form)):
+        raise TemplateError("the template formats text in a way that is not supported")
+    return str(form) % values
+
+
 def _multiply(value: Any, by: Any, default: Any = _MISSING) -> Any:
     number = _float(value, default)
     return number * float(by) if isinstance(number, float) else number
@@ -524,6 +537,7 @@ _OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
     "from_json": _from_json,
     "to_json": _to_json,
     "tojson": _to_json,
+    "format": _format,
     "replace": _replace,
     "join": _join,
     "multiply": _multiply,

@@ -88,10 +88,14 @@ _SETTABLE = (
     Capability.BRIGHTNESS, Capability.POSITION, Capability.VOLUME, Capability.TEMPERATURE, Capability.FAN_SPEED,
     Capability.HUMIDITY, Capability.NUMBER, Capability.INTENSITY,
 )  # fmt: skip
-_SWITCHED: Fits = lambda d: (
-    any(d.can(c) for c in (Capability.ON_OFF, Capability.ACTIVATE, Capability.VACUUM, Capability.MOWER))
-    or d.kind in (Kind.VALVE, Kind.COVER)
-)
+
+
+def _switched(d: Device) -> bool:
+    """What "turn on" can be said of: a valve is opened, a robot started."""
+    able = (Capability.ON_OFF, Capability.ACTIVATE, Capability.VACUUM, Capability.MOWER)
+    return any(d.can(c) for c in able) or d.kind in (Kind.VALVE, Kind.COVER)
+
+
 _PLAYS = _can(Capability.PLAYBACK)
 
 # For each intent, the devices for which it makes sense.
