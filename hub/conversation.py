@@ -13,10 +13,13 @@ from intents.homes import Home
 from intents.intent import Because, Outcome, Resolution, Trouble, Wish
 from intents.line import Parse, words
 from intents.resolve import resolve
+from intents.understand import Understanding
 
 REMEMBERS = 120.0  # seconds; after that "it" is a new thing, and the question is forgotten
 _FILLING = frozenset("the a an one ones please in on of at i mean meant that thing i'd said uh um no well yes".split())
 _ALL = frozenset({"both", "all", "every", "everything"})
+_IT = frozenset({"it", "them", "that", "those"})
+_TO_THINGS = ("set_", "turn_", "toggle", "open", "close", "lock", "unlock")
 _ORDINALS = ("first", "second", "third", "fourth")
 
 
@@ -54,6 +57,17 @@ class Conversation:
         """The open question, which is closed by that: whatever is said now answers it or is something new."""
         question, self._question = self._question, None
         return question if question is not None and now - question.at <= REMEMBERS else None
+
+
+def refer(found: Understanding, said: str, home: Home, area: str | None, last: Sequence[str]) -> Understanding:
+    """The same, with "it" put back where the line left it out ("dim it to 40" read as `<set_brightness><to> 40`)."""
+    if not last or not found.parses or not _IT & set(words(said)):
+        return found
+    first, *others = found.parses
+    if not first.intent.startswith(_TO_THINGS) or first.slots.keys() & {"what", "where"}:
+        return found
+    resolution = resolve([_pointing(first), *others], home, area=area, last=last)
+    return found if resolution.trouble is not None else replace(found, resolution=resolution)
 
 
 def settle(question: Question, answer: str, home: Home, area: str | None) -> Resolution | None:

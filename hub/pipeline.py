@@ -20,7 +20,7 @@ from devices.device import Device, DeviceError, Kind
 from devices.house import House
 from devices.link import Link
 from hub import HubError, chores, reply
-from hub.conversation import Conversation, Question, settle
+from hub.conversation import Conversation, Question, refer, settle
 from hub.reading import Completer, Reader
 from hub.schedule import Delayed, Schedule, with_wish
 from hub.settings import Settings
@@ -141,6 +141,7 @@ class Pipeline:
             last=talk.targets(now),
             threshold=self._settings.safety.sure,
         )
+        found = refer(found, draft.text, draft.home, draft.room or None, talk.targets(now))
         draft.ms |= {"read": reader.ms_read, "parse": reader.ms_write}
         draft.ms["resolve"] = max(0.0, (self._clock() - started) * 1000 - reader.ms)
         return self._guarded(found, draft.home)
