@@ -206,7 +206,7 @@ def _percentage(draft: Draft) -> None:
     def write(value: StateValue | None, state: State) -> tuple[Message, ...]:
         share = wanted_share(value)
         if share == 0:
-            return draft.writes[Action.TURN_OFF](None, state)
+            return draft.off(state)
         return (send(round(max(share * count / 100, 1) + slowest - 1)),)
 
     draft.limit(Capability.FAN_SPEED, speed_steps(count))

@@ -184,6 +184,12 @@ class Draft:
         self.can(Action.TURN_OFF, lambda _, state: off(state), "on")
         self.can(Action.TOGGLE, toggle, "on")
 
+    def off(self, state: State) -> tuple[Message, ...]:
+        """What a speed or a brightness of nothing means. Raises CannotDo."""
+        if Action.TURN_OFF not in self.writes:
+            raise CannotDo("it cannot be switched off")
+        return self.writes[Action.TURN_OFF](None, state)
+
     def limit(self, capability: Capability, limits: Range | None) -> None:
         if limits is not None:
             self.limits[capability] = limits

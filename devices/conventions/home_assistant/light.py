@@ -313,7 +313,7 @@ def _can_dim(draft: Draft, write: Callable[[float, State], tuple[Message, ...]])
     def dim(value: StateValue | None, state: State) -> tuple[Message, ...]:
         share = wanted_share(value)
         if share == 0:
-            return draft.writes[Action.TURN_OFF](None, state)
+            return draft.off(state)
         return write(share, state)
 
     draft.can(Action.SET_BRIGHTNESS, dim, "brightness")
