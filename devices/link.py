@@ -26,6 +26,9 @@ from devices.device import DeviceError
 from devices.tasks import end
 
 log = logging.getLogger(__name__)
+# What aiomqtt calls an error is here an acknowledgement that comes after its asker was stopped; real ones are raised.
+_WIRE_LOG = logging.getLogger(f"{__name__}.wire")
+_WIRE_LOG.setLevel(logging.CRITICAL)
 
 CONNECTS_WITHIN = (
     5.0  # seconds for a CONNACK; a broker across a slow Wi-Fi takes 0.3, a port that is no MQTT never ends
@@ -391,6 +394,7 @@ class Link:
             timeout=within,
             keepalive=self.settings.keepalive,
             tls_context=self._tls,
+            logger=_WIRE_LOG,
         )
         client.pending_calls_threshold = 1000
         connected = _Connected(client)

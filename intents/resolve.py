@@ -137,7 +137,7 @@ _SOUND = frozenset(
 
 
 def _order(parse: Parse, scene: _Scene) -> Wish:
-    devices = _exclude(_devices(parse, scene), parse, scene)
+    devices = _once(_exclude(_devices(parse, scene), parse, scene))
     intent = _concrete(parse, devices)
     slots = _slots(parse, intent, devices)
     if "at" in parse.slots:
@@ -145,6 +145,12 @@ def _order(parse: Parse, scene: _Scene) -> Wish:
     if "for" in parse.slots and (seconds := values.duration(parse.slots["for"])):
         slots["seconds"] = seconds
     return Wish(intent, tuple(d.id for d in devices), slots)
+
+
+def _once(devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    """Without the groups all of whose members are meant as well: each lamp is told once and answers for itself."""
+    meant = {d.id for d in devices}
+    return tuple(d for d in devices if not d.members or not meant.issuperset(d.members))
 
 
 def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:

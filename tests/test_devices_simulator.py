@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
 
+from devices.command import Action, Command, StateValue
+from devices.control import Outcome, Report, carry_out
 from devices.conventions import Message
+from devices.conventions.home_assistant import HomeAssistant
+from devices.conventions.zigbee2mqtt import Zigbee2Mqtt
+from devices.device import Kind
+from devices.discovery import Discovery
+from devices.house import House
 from devices.link import Inbox, Link, LinkError, LinkSettings
 from devices.simulator import Fault, Home
 from devices.simulator.home import furnish
@@ -193,3 +201,103 @@ async def test_without_a_broker_it_says_so(broker: Running) -> None:
     with pytest.raises(LinkError, match="no MQTT broker answers"):
         async with Home(LinkSettings(broker.host, broker.port)):
             pass
+
+
+# -- the home as the house sees it, through both conventions
+
+
+@dataclass
+class Lived:
+    """The house that was discovered from the simulated home."""
+
+    home: Home
+    house: House
+    link: Link
+
+    def id(self, name: str) -> str:
+        (found,) = [d.id for d in self.house.devices if d.name == name]
+        return found
+
+    async def order(self, name: str, action: Action, value: StateValue | None = None) -> Report:
+        return await carry_out(Command(self.id(name), action, value), self.house, self.link)
+
+
+@pytest.fixture
+async def lived(broker: Running, home: Home, link: Link) -> AsyncIterator[Lived]:
+    house = House()
+    async with Discovery(link, house, [HomeAssistant(), Zigbee2Mqtt()]):
+        with house.events() as events:
+            async with asyncio.timeout(WITHIN):
+                while (
+                    not all(house.fresh(d.id) or d.kind is Kind.SCENE for d in house.devices) or len(house.devices) < 23
+                ):
+                    await anext(events)
+        yield Lived(home, house, link)
+
+
+async def test_every_device_is_found_once_in_its_room_with_its_state(lived: Lived) -> None:
+    rooms = {t.room for t in lived.home.things.values()}
+    assert {d.area for d in lived.house.devices} == rooms
+    names = [d.name for d in lived.house.devices if d.kind is not Kind.SENSOR]
+    assert len(names) == len(set(names))
+    assert not [d for d in lived.house.devices if d.read_only]
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "value"),
+    [
+        ("Ceiling light", Action.TURN_ON, None),
+        ("Ceiling light", Action.SET_BRIGHTNESS, 40),
+        ("Ceiling light", Action.SET_COLOR_TEMP, 4000),
+        ("Coffee machine", Action.TURN_ON, None),
+        ("Floor lamp", Action.SET_COLOR, (240.0, 100.0)),
+        ("Floor lamp", Action.SET_BRIGHTNESS, 33),
+        ("Blinds", Action.SET_POSITION, 30),
+        ("Blinds", Action.CLOSE, None),
+        ("Garage door", Action.OPEN, None),
+        ("Thermostat", Action.SET_TEMPERATURE, 22.5),
+        ("Thermostat", Action.SET_MODE, "off"),
+        ("Vacuum cleaner", Action.VACUUM_START, None),
+        ("Front door", Action.UNLOCK, None),
+        ("Fan", Action.SET_FAN_SPEED, 75),
+        ("Fan", Action.TURN_ON, None),
+        ("Bedroom lamp", Action.TURN_ON, None),
+        ("Bedroom lamp", Action.SET_COLOR, (0.0, 100.0)),
+        ("Bedroom lamp", Action.SET_COLOR_TEMP, 4000),
+        ("Bedroom wardrobe light", Action.SET_BRIGHTNESS, 20),
+        ("Bedroom lights", Action.TURN_ON, None),
+        ("Bedroom blinds", Action.OPEN, None),
+        ("Bedroom blinds", Action.SET_POSITION, 50),
+        ("Office printer", Action.TURN_ON, None),
+    ],
+)
+async def test_an_order_to_any_device_is_confirmed(
+    lived: Lived, name: str, action: Action, value: StateValue | None
+) -> None:
+    report = await lived.order(name, action, value)
+    assert report.outcome is Outcome.CONFIRMED, report
+
+
+async def test_a_scene_is_only_accepted(lived: Lived) -> None:
+    assert (await lived.order("Movie night", Action.ACTIVATE)).outcome is Outcome.ACCEPTED
+    await lived.order("Coffee machine", Action.TURN_ON)  # sent later, done later
+    assert lived.home.state("movie_night")["called"] == 1
+
+
+@pytest.mark.parametrize("id", ["coffee_machine", "bathroom_light"])
+async def test_faults_are_told_apart(lived: Lived, id: str) -> None:
+    name = lived.home.things[id].name
+    for _ in range(3):
+        lived.house.habits.learn(lived.id(name), 0.1)
+    lived.home.fault(id, Fault.IGNORES)
+    assert (await lived.order(name, Action.TURN_ON)).outcome is Outcome.NO_ANSWER
+    lived.home.fault(id, Fault.SLOW)
+    assert (await lived.order(name, Action.TURN_ON)).outcome is Outcome.CONFIRMED
+    lived.home.fault(id, Fault.UNAVAILABLE)
+    assert await lived.house.wait_for(lived.id(name), lambda s: s.get("available") is False, WITHIN)
+    assert (await lived.order(name, Action.TURN_OFF)).outcome is Outcome.UNAVAILABLE
+
+
+async def test_a_refusal_of_the_bridge_is_a_rejection(lived: Lived) -> None:
+    lived.home.fault("bathroom_light", Fault.REJECTS)
+    assert (await lived.order("Bathroom light", Action.TURN_ON)).outcome is Outcome.REJECTED

@@ -244,7 +244,7 @@ def _parts(friendly: str, exposes: list[object]) -> list[_Part]:
         naming[0].name = called
         naming[0].device_class = _by_name(called, naming[0].device_class)
     if "/" in friendly:
-        whole = spoken(friendly.replace("/", " "))
+        whole = " ".join(spoken(part) for part in friendly.split("/"))
         for part in acting[:1]:
             part.aliases = (whole,)
     return acting + reading
@@ -358,15 +358,19 @@ def _switching(part: _Part) -> dict[str, object]:
     if not state.takes:
         return {}
 
+    _can_switch(part, {state.key: on}, {state.key: off})
+    return {state.key: on}
+
+
+def _can_switch(part: _Part, on: dict[str, object], off: dict[str, object]) -> None:
     def toggle(_: StateValue | None, now: State) -> dict[str, object]:
         if not isinstance(now.get("on"), bool):
             raise CannotDo("it has not said whether it is on")
-        return {state.key: off if now["on"] else on}
+        return off if now["on"] else on
 
-    part.can(Action.TURN_ON, lambda _, __: {state.key: on})
-    part.can(Action.TURN_OFF, lambda _, __: {state.key: off})
+    part.can(Action.TURN_ON, lambda _, __: on)
+    part.can(Action.TURN_OFF, lambda _, __: off)
     part.can(Action.TOGGLE, toggle)
-    return {state.key: on}
 
 
 def _cover(part: _Part) -> None:
@@ -424,8 +428,7 @@ def _climate(part: _Part) -> None:
             part.can(Action.SET_MODE, lambda value, _: {mode.key: wanted_word(value, modes)})
             first = next((m for m in (*_ON_MODES, *modes) if m in modes and m != "off"), None)
             if "off" in modes and first is not None:
-                part.can(Action.TURN_ON, lambda _, __: {mode.key: first})
-                part.can(Action.TURN_OFF, lambda _, __: {mode.key: "off"})
+                _can_switch(part, {mode.key: first}, {mode.key: "off"})
     if blow := features.get("fan_mode"):
         _speed_words(part, blow)
 

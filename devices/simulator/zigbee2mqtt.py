@@ -43,6 +43,7 @@ class Zigbee:
     members: tuple[Zigbee, ...] = ()  # of a group, which has no description of its own
     group: int | None = None
     travel: Travel | None = field(default=None)
+    retain: bool = False  # the device's own setting, off unless its owner sets it, as for sensors that sleep for hours
 
     @property
     def topic(self) -> str:
@@ -75,7 +76,8 @@ class Zigbee:
         return more
 
     def report(self) -> tuple[Message, ...]:
-        own = Message(self.topic, dump(self.state | ({} if self.group is not None else {"linkquality": 120})))
+        state = self.state | ({} if self.group is not None else {"linkquality": 120})
+        own = Message(self.topic, dump(state), retain=self.retain)
         return (own, *(report for member in self.members for report in member.report()))
 
     def availability(self, there: bool) -> tuple[Message, ...]:
@@ -160,13 +162,13 @@ def climate_sensor(id: str, name: str, room: str, address: str, temperature: flo
         _numeric("battery", 0, 100, "%", SAYS) | {"category": "diagnostic"},
     ]
     state: Wire = {"temperature": temperature, "humidity": humidity, "battery": 87}
-    return Zigbee(id, name, room, address, "T-1", exposes, state)
+    return Zigbee(id, name, room, address, "T-1", exposes, state, retain=True)
 
 
 def contact_sensor(id: str, name: str, room: str, address: str) -> Zigbee:
     contact: Wire = {"type": "binary", "name": "contact", "property": "contact", "label": "Contact", "access": SAYS}
     exposes = [contact | {"value_on": False, "value_off": True}]
-    return Zigbee(id, name, room, address, "W-1", exposes, {"contact": True})
+    return Zigbee(id, name, room, address, "W-1", exposes, {"contact": True}, retain=True)
 
 
 def group(id: str, name: str, room: str, number: int, members: tuple[Zigbee, ...]) -> Zigbee:
