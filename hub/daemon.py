@@ -181,6 +181,8 @@ async def tell(hub: Hub, turn: Turn) -> None:
 
 
 async def _remember(hub: Hub) -> None:
+    """Does what has come due; after a start not before the devices are there, and somebody to tell."""
+    await settled(hub.link, hub.house)
     async for due in hub.schedule.due():
         await tell(hub, await _due(hub, due))
 

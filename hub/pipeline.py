@@ -25,6 +25,7 @@ from hub.reading import Completer, Reader
 from hub.schedule import Delayed, Schedule, with_wish
 from hub.settings import Settings
 from hub.turn import Order, Turn, went_well
+from intents import values
 from intents.homes import Home
 from intents.intent import Because, Outcome, Resolution, Trouble, Wish
 from intents.resolve import commands
@@ -43,6 +44,7 @@ UNDO: Mapping[str, str] = MappingProxyType(
 )
 _GUARDED_COVERS = frozenset({"garage", "garage_door", "gate", "door"})
 _STATES = frozenset({"get_state", "get_temperature"})
+_DELAY = re.compile(r"\b(?:in|after)\s+((?:(?!(?:for|the|my|our)\b)[\w./-]+\s+){1,6}?(?:seconds?|minutes?|hours?)\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +253,7 @@ def _keeps_people_out(device: Device) -> bool:
 
 def says_in(text: str) -> bool:
     """Whether a duration in the sentence is said as a delay ("in five minutes") and not as a length ("for ...")."""
-    return (
-        re.search(r"\b(in|after)\s+(an?|half|\d|[a-z-]+)\b[^,]*\b(seconds?|minutes?|hours?)\b", text.lower())
-        is not None
-    )
+    return any(values.duration(found[1]) for found in _DELAY.finditer(text.lower()))
 
 
 def _by_id(devices: Sequence[Device]) -> dict[str, Device]:

@@ -159,6 +159,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     if words_of(what) and set(words_of(what)) <= PRONOUNS and scene.last:
         return _abled(tuple(d for i in scene.last if (d := scene.index.home.device(i))), parse, fits)
     if words_of(what) and set(words_of(what)) <= PRONOUNS:
+        if parse.intent in _ON_OFF and not where:  # nothing was spoken of, so nothing is meant: not the whole room
+            raise _StopError(Trouble(Because.NOT_UNDERSTOOD, what, parse.intent))
         what = ""
     if not what:
         return _implied(parse, scene, where)
@@ -181,6 +183,7 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     return _absent(parse, scene, what, where)
 
 
+_ON_OFF = frozenset({"turn_on", "turn_off", "toggle"})
 _PRODUCTS = frozenset("coffee espresso cappuccino latte americano tea drink brew".split())
 _SOUND_INTENTS = frozenset(i for i, noun in _IMPLIED.items() if noun == "media")
 

