@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from devices.conventions.zigbee2mqtt import Zigbee2Mqtt
-
 from devices.conventions import Convention, Message
 from devices.conventions.home_assistant import HomeAssistant
+from devices.conventions.zigbee2mqtt import Zigbee2Mqtt
 from devices.discovery import Discovery
 from devices.house import Happening, House
 from devices.link import Inbox, Link, LinkError
