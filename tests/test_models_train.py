@@ -54,11 +54,12 @@ def test_the_training_grid_is_that_of_the_file() -> None:
 
 def test_training_lowers_the_loss(folder: Path) -> None:
     said: list[str] = []
-    recipe = replace(TINY, steps=60)
-    model = train(recipe, pairs, folder / "tokenizer.model", said.append)
+    recipe = replace(TINY, steps=30)
+    model, run = train(recipe, pairs, folder / "tokenizer.model", said.append)
     first = float(said[1].split("loss ")[1].split()[0])
     encode = Encoder(folder / "tokenizer.model")
     x, y = next(batches(pairs(99), encode, 2000))
     with torch.no_grad():
         last = float(torch.nn.functional.cross_entropy(*scores(model, x, y)))
     assert last < first * 0.8
+    assert run.steps == 30

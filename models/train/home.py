@@ -1,8 +1,7 @@
 """The shipped model from nothing, in one go: corpus -> tokenizer -> training -> 4-bit training -> GGUF -> Q4_0 -> card.
 
-    make model            (python -m models.train.home --examples ...)
-
-It reads examples made by intents.corpus, which this package may not import: `main` is handed the stream by hub.make_model.
+It reads examples made by intents.corpus, which this package may not import: `make` is handed the stream by
+hub.make_model, which `make model` runs.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +30,7 @@ ASK = "<do>"
 IGNORE = -100
 # The share of a run in which the learning rate rises; without it the first steps of Muon scatter the embedding.
 WARM_UP = 0.02
+CORPUS = "sentences sampled from the project's own grammar (intents/corpus) with the recipe's seed; nothing else"
 DESCRIPTION = "Home commands to intents; trained from nothing on generated sentences."
 
 
@@ -51,6 +52,16 @@ class Recipe:
     grid: float = 0.25
     seed: int = 1
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training: how long it took, and the share of held-out lines that the model on the grid gets right."""
+
+    steps: int
+    tokens: int
+    minutes: float
+    exact: float
 
 
 # One example: the words that were said, and the line that they mean.
@@ -146,7 +157,7 @@ def train(
     pairs: Callable[[int], Iterator[Pair]],
     tokenizer: Path,
     log: Callable[[str], None],
-) -> Llama:
+) -> tuple[Llama, Run]:
     """Train by the clock: learning rates fall linearly to zero over `recipe.minutes`, or over `recipe.steps` if given."""
     torch.manual_seed(recipe.seed)
     encode = Encoder(tokenizer)
@@ -190,8 +201,9 @@ def train(
             log(
                 f"{done:6.1%}  step {step:6}  loss {loss.item():.4f}  exact {exact(model, held_out):.3f}  {seen / max(elapsed, 1e-9):,.0f} tokens/s"
             )
-    log(f"held-out lines exact, on the grid of the file: {exact(model, held_out):.4f}")
-    return model
+    run = Run(step, seen, round((time.monotonic() - began) / 60, 1), round(exact(model, held_out), 4))
+    log(f"held-out lines exact, on the grid of the file: {run.exact:.4f}")
+    return model, run
 
 
 def to_numpy(model: Llama) -> dict[str, np.ndarray]:
@@ -211,10 +223,10 @@ def make(
     folder: Path,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """The whole way; `folder` gets tokenizer.model, home-f16.gguf, home.gguf (Q4_0) and recipe.json. Returns home.gguf."""
+    """The whole way; `folder` gets tokenizer.model, home-f16.gguf, home.gguf (Q4_0) and run.json. Returns home.gguf."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(pairs(recipe.seed + 1), symbols, recipe.pieces, folder)
-    model = train(recipe, pairs, tokenizer, log)
+    model, run = train(recipe, pairs, tokenizer, log)
     torch.save(model.state_dict(), folder / "home.pt")
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
     write_gguf(
@@ -222,8 +234,9 @@ def make(
         metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
     )  # fmt: skip
     quantise(f16, q4, type="q4_0")
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    about = {"date": f"{date.today()}", "corpus": CORPUS, "recipe": asdict(recipe), "run": asdict(run)}
+    (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
     return q4
 
 
-__all__ = ["Encoder", "Recipe", "make", "train"]
+__all__ = ["Encoder", "Recipe", "Run", "make", "train"]
