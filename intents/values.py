@@ -147,8 +147,8 @@ def duration(text: str) -> int | None:
         total, last, count = total + amount * unit, unit, []
     if count:  # "an hour and a half", "two hours thirty"
         rest = [w for w in count if w != "and"]
-        if rest in (["a", "half"], ["half"]) and last:
-            total += last / 2
+        if last and " ".join(rest).removeprefix("a ") in ("half", "quarter"):
+            total += last * _FRACTIONS[rest[-1]]
         elif last > 1 and (extra := number(" ".join(rest))) is not None:
             total += extra * last / 60
         else:
@@ -157,25 +157,15 @@ def duration(text: str) -> int | None:
 
 
 def _amount(words: list[str]) -> float | None:
+    """How many of a unit: "ten", "a couple", "half an", "1/2 a", "three quarters an"; nothing at all is one."""
     words = words[1:] if words[:1] == ["and"] else words
+    if len(words) > 1 and words[-1] in ("a", "an"):
+        words = words[:-1]
+    few = {"": 1.0, "couple": 2.0, "few": 3.0, "half": 0.5, "1/2": 0.5, "1/4": 0.25, "3/4": 0.75}
+    few |= {"quarter": 0.25, "three quarters": 0.75}
     joined = " ".join(words)
-    table = {
-        "": 1.0,
-        "a couple": 2.0,
-        "couple": 2.0,
-        "a few": 3.0,
-        "few": 3.0,
-        "half": 0.5,
-        "half a": 0.5,
-        "half an": 0.5,
-    }
-    if joined in table:
-        return table[joined]
-    if joined in ("a quarter", "quarter", "a quarter an"):
-        return 0.25
-    if joined in ("three quarters", "three quarters an"):
-        return 0.75
-    return number(joined)
+    found = few.get(joined.removeprefix("a "))
+    return number(joined) if found is None else found
 
 
 # Hue in degrees and saturation in per cent; the names are those of CSS where it has them.

@@ -731,6 +731,40 @@ def everything(rng: random.Random) -> str:
     )
 
 
+def title(rng: random.Random) -> str:
+    """A title made of everyday words, which sound like anything but a title."""
+    one, two, three = (rng.choice(TITLE_WORDS) for _ in range(3))
+    form = rng.choice(
+        (
+            "{0}",
+            "the {0}",
+            "{0} {1}",
+            "the {0} {1}",
+            "{0} of the {1}",
+            "{0} in the {1}",
+            "{0} and {1}",
+            "my {0} {1}",
+            "a {0} for {1}",
+            "{0} {1} {2}",
+            "no {0} without {1}",
+            "the {0} that {1}",
+            "how to {0} a {1}",
+            "{0} on {1}",
+        )
+    )
+    return form.format(one, two, three)
+
+
+TITLE_WORDS = (
+    "river moon thunder summer blue heart dance fire night train paper silver stone garden window door kitchen lamp "
+    "house road rain snow winter golden ocean mirror shadow dream morning evening light dark wild quiet king queen "
+    "forest mountain wolf bird horse star sun city street lonely happy broken glass money time clock history science "
+    "crime cooking travel nature morning breakfast coffee candle machine robot planet island bridge tower castle "
+    "letter secret stranger brother sister mother father child baby doctor detective soldier sailor hunter painter "
+    "run walk sleep wake fall rise burn drive sing whisper shout forget remember believe return begin escape"
+).split()
+
+
 def duration(rng: random.Random) -> str:
     unit = rng.choice(["second", "minute", "minute", "minute", "hour"])
     n = (
@@ -741,7 +775,7 @@ def duration(rng: random.Random) -> str:
     count = str(n) if rng.random() < 0.62 else spoken(n)
     plural = unit if n == 1 or rng.random() < 0.3 else unit + "s"
     r = rng.random()
-    if r < 0.75:
+    if r < 0.72:
         return f"{count} {plural}"
     if r < 0.80:
         return rng.choice(
@@ -751,7 +785,18 @@ def duration(rng: random.Random) -> str:
                 "a minute",
                 "half a minute",
                 "a quarter of an hour",
+                "quarter of an hour",
+                "three quarters of an hour",
                 "an hour and a half",
+                "a minute and a half",
+                "an hour and a quarter",
+                "1/2 an hour",
+                "1/2 a minute",
+                "1/2 hour",
+                "half hour",
+                "1 1/2 hours",
+                "2 1/2 minutes",
+                "one and a half hours",
                 "a couple of minutes",
                 "a few minutes",
                 "a second",
@@ -995,6 +1040,7 @@ FILLERS: dict[str, Filler | str] = {
         (1, lambda rng: f"{made_up(rng)} list"),
         (1, lambda rng: f"{person(rng)}'s list"),
     ),
+    "title": title,
     "song": mix(
         (
             5,
@@ -1004,6 +1050,7 @@ FILLERS: dict[str, Filler | str] = {
         ),
         (1, made_up),
         (1, lambda rng: f"{made_up(rng)} {made_up(rng)}"),
+        (3, title),
     ),
     "class": one_of(
         "song|album|artist|movie|playlist|show|tv show|track|film|band|podcast|genre|station|series|audiobook|music|game|season|episode"
