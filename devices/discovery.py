@@ -111,7 +111,7 @@ class Discovery:
         for entity in entities:
             for topic in entity.topics:
                 readers = self._by_topic.get(topic, {})
-                if readers.get(entity.device.id) is entity:
+                if readers.get(entity.device.id) == entity:
                     del readers[entity.device.id]
                 if not readers:
                     self._by_topic.pop(topic, None)

@@ -296,9 +296,11 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
     whole_tokens = words_of(text)
     if where:
         place = index.place(where)
+        joined = index.exact(words_of(f"{where} {text}"), eligible)
         if place is None:
-            joined = index.exact(words_of(f"{where} {text}"), eligible)
             return Found(tuple(joined)) if len(joined) == 1 else Found()
+        if len(joined) == 1 and not (phrase.every or phrase.plural):
+            return Found(tuple(joined))  # "the light in the hall", where one is called hall light
         phrase = Phrase(
             phrase.rest, phrase.every, phrase.plural, place.areas or phrase.areas, place.floors or phrase.floors,
             place.here or phrase.here, place.whole_home or phrase.whole_home,
@@ -318,6 +320,7 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
             len(named) == 1
             and not (phrase.every and phrase.plural)
             and not (phrase.plural and phrase.areas and _only_kind(phrase.rest))
+            and not (phrase.floors and _only_kind(tokens))  # a lamp called "light" is not all the light of a floor
         ):
             return Found(tuple(named))
         if len(named) > 1 and not phrase.plural and not _only_kind(tokens):

@@ -167,6 +167,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     if parse.intent == "activate":
         found = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
         found = found if found.devices else find(scene.index, what, where, scene.area, fits)
+        if not found.devices and (rest := " ".join(scene.index.phrase(what).rest)) and rest != what:
+            found = find(scene.index, rest, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
     elif set(words_of(what)) & _PRODUCTS and parse.intent == "turn_on":
         # Who wants coffee does not mind which machine makes it.
         makers = _around(scene, where, lambda d: fits(d) and bool(set(words_of(d.name)) & _PRODUCTS))

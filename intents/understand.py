@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from intents.homes import Home
 from intents.intent import SENSITIVE, Because, Outcome, Resolution, Trouble
@@ -48,7 +48,7 @@ async def understand(
         return Understanding(_refusal(Because.TOO_LONG))
     line, confidence = await complete(said)
     try:
-        parses = tuple(read(line))
+        parses = tuple(_untangled(parse, said) for parse in read(line))
     except LineError:
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
@@ -56,6 +56,19 @@ async def understand(
     if resolution.outcome is Outcome.ACT and confidence < needed:
         resolution = _refusal(Because.NOT_UNDERSTOOD)
     return Understanding(resolution, line, confidence, parses)
+
+
+def _untangled(parse: Parse, said: Sequence[str]) -> Parse:
+    """Each word that was said is of one slot: a room that was copied out of the thing's own name is no place beside it."""
+    what, where = parse.slots.get("what", "").split(), parse.slots.get("where", "").split()
+    if not where or _count(what, where) == 0 or _count(said, where) > 1:
+        return parse
+    return replace(parse, slots={slot: span for slot, span in parse.slots.items() if slot != "where"})
+
+
+def _count(words: Sequence[str], run: Sequence[str]) -> int:
+    """How often the run of words occurs among the words."""
+    return sum(list(words[i : i + len(run)]) == list(run) for i in range(len(words) - len(run) + 1))
 
 
 def _refusal(because: Because) -> Resolution:

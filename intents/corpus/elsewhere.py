@@ -138,7 +138,7 @@ _GENERAL = (
     "google {topic}",
     "what is the time difference between here and {city}",
     "how many people live in {city}",
-    "where is {city}",
+    "where in the world is {city}",
     "which (planet|animal|river|mountain) is the (biggest|fastest|longest|highest)",
     "(tell|say|give) me (a|another|your best) (joke|story|riddle|poem|fun fact|quote)",
     "(make me laugh|sing me a song|tell me a story|entertain me|cheer me up|say something funny)",

@@ -731,6 +731,15 @@ def everything(rng: random.Random) -> str:
     )
 
 
+def plot(rng: random.Random) -> str:
+    """A piece of ground under a name of its own."""
+    kinds = "grove bed patch lawn orchard border meadow terrace vineyard hedge field plants pots planters greenhouse"
+    what = rng.choice(
+        "olive rose herb tomato lemon apple cherry front back east west upper lower fern berry palm".split()
+    )
+    return f"{what if rng.random() < 0.7 else made_up(rng)} {rng.choice(kinds.split())}"
+
+
 def title(rng: random.Random) -> str:
     """A title made of everyday words, which sound like anything but a title."""
     one, two, three = (rng.choice(TITLE_WORDS) for _ in range(3))
@@ -1201,7 +1210,7 @@ FILLERS |= {
     "heat": one_of("heat|heat|warm"),
     "heating": one_of("heating|heating|warming"),
     "watering": one_of("water|watering|water|sprinkle|irrigating|irrigate|watering"),
-    "gardenish": mix((3, one_of("garden|lawn|plants|yard|flowers|back yard|front yard|vegetables|roses|grass|orchard|field|hedge|patio plants|greenhouse|flower bed|tomatoes")), (1, room)),
+    "gardenish": mix((3, one_of("garden|lawn|plants|yard|flowers|back yard|front yard|vegetables|roses|grass|orchard|field|hedge|patio plants|greenhouse|flower bed|tomatoes")), (1, room), (1, plot)),
     "odd": mix((1, one_of("|".join(ODD_NAMES))), (2, one_of("|".join(NOUNS))), (1, made_up), (1, lambda rng: f"{rng.choice(NOUNS)} {rng.choice(['switch', 'plug', 'light', 'fan', 'lamp'])}")),
     "alltheway": one_of("all the way|all the way|completely|fully|to the max|to the top|right"),
     "anycolor": one_of("a random color|random|a different color|some random color|another color|a nice color|something warm|a warmer color|a cooler color|a romantic color"),
