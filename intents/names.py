@@ -17,13 +17,15 @@ from intents.homes import Home
 from intents.line import words
 
 _EMPTY = frozenset(
-    "the a an my our your his her their of in on at inside into to for from by with that this these those some please".split()
+    "the a an and my our your his her their of in on at inside into to for from by with that this these those some "
+    "please".split()
 )
 _EVERY = frozenset("all every each both everything any single entire whole".split())
 _HERE = frozenset("here".split())
 _WHOLE_HOME = frozenset("house home apartment flat everywhere household place building rooms".split())
 _ANYTHING = frozenset("everything device devices thing things stuff appliances appliance".split())
 PRONOUNS = frozenset("it them that this those these one".split())
+_ALL_OVER = frozenset("room area across around throughout over".split())
 _UP_DOWN = MappingProxyType({"upstairs": 1, "downstairs": -1})
 
 Fits = Callable[[Device], bool]
@@ -67,7 +69,7 @@ KINDS: Mapping[str, Fits] = MappingProxyType(
         "deadbolt": _kind(Kind.LOCK),
         **dict.fromkeys("valve sprinkler irrigation watering water tap".split(), _VALVE),
         **dict.fromkeys("thermostat heating heat heater ac aircon conditioning conditioner climate hvac warm furnace".split(), _CLIMATE),
-        "temperature": _CLIMATE,
+        "temperature": _CLIMATE, "temp": _CLIMATE,
         **dict.fromkeys("tv television telly".split(), _kind(Kind.MEDIA_PLAYER, classes="tv")),
         **dict.fromkeys("speaker music radio stereo song audio sound volume playback media player".split(), _MEDIA),
         **dict.fromkeys("movie film video track show podcast tune playlist episode".split(), _MEDIA),
@@ -147,7 +149,7 @@ class Index:
         """The phrase with its quantifiers and places split off."""
         said = [w for w in words(text) if w not in _EMPTY]
         every = bool(set(said) & _EVERY)
-        here = bool(set(said) & _HERE) or "this room" in text
+        here = bool(set(said) & _HERE) or "this room" in text or "the room" in text
         if here:
             said = [w for w in said if w not in ("here", "room")]
         plural = any(w != singular(w) and singular(w) in KINDS for w in said)
@@ -169,28 +171,10 @@ class Index:
             or {"rooms", "everywhere"} & set(said)
             or "each room" in text
             or "every room" in text
+            or "all over" in text
         )
         if whole:
-            tokens = [
-                t
-                for t in tokens
-                if t
-                not in (
-                    "house",
-                    "home",
-                    "apartment",
-                    "flat",
-                    "everywhere",
-                    "household",
-                    "place",
-                    "building",
-                    "room",
-                    "across",
-                    "around",
-                    "throughout",
-                    "over",
-                )
-            ]
+            tokens = [t for t in tokens if t not in _WHOLE_HOME and t not in _ALL_OVER]
         return Phrase(tuple(tokens), every, plural, frozenset(areas), frozenset(floors), here, whole)
 
     def _up_or_down(self, word: str) -> set[str]:
@@ -366,7 +350,7 @@ def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str |
         top = near_by
     elif not placed and area is not None and best < 1 and (near_by := [d for _, d in scored if d.area == area]):
         top = [d for d in near_by if d in top] or near_by
-    if len(top) > 1 and _only_kind(tokens):
+    if _only_kind(tokens) and (len(top) > 1 or phrase.floors):  # "the light" of a floor is no single lamp
         top = [d for _, d in scored if d in top or (d.kind in _TOGETHER and (d.area == area if not placed else True))]
         if all(d.kind in _TOGETHER for d in top) and (placed or area is not None):
             return Found(tuple(top))

@@ -166,7 +166,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
         return _implied(parse, scene, where)
     if parse.intent == "activate":
         found = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
-        found = found if found.devices else find(scene.index, what, where, scene.area, fits)
+        preferred = _preferred(parse, scene, fits, what, where)
+        found = found if found.devices else find(scene.index, what, where, scene.area, preferred)
         if not found.devices and (rest := " ".join(scene.index.phrase(what).rest)) and rest != what:
             found = find(scene.index, rest, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
     elif set(words_of(what)) & _PRODUCTS and parse.intent == "turn_on":
@@ -201,6 +202,8 @@ def _preferred(parse: Parse, scene: _Scene, fits: Fits, what: str, where: str | 
         if "everything" in words_of(what) or "devices" in what:
             return _can(Capability.ON_OFF)
         return lambda d: d.kind == Kind.LIGHT and fits(d)
+    if parse.intent == "turn_on" and phrase.whole_home and not phrase.rest:
+        return lambda d: d.kind == Kind.LIGHT and fits(d)  # nobody wants every plug and heater of the house on
     if set(phrase.rest) & {"everything", "device", "thing", "appliance"} or (phrase.whole_home and not phrase.rest):
         return _can(Capability.ON_OFF)
     if parse.intent == "set_temperature" or _degrees_said(parse):
