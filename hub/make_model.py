@@ -1,4 +1,7 @@
-"""`make model`: the project's own sentences to the training, and the 4-bit file with its card to where the wheel takes it from."""
+"""`make model`, the whole way: sentences, tokenizer, FSDP training, checkpoint, GGUF, 4 bits, scores, card.
+
+On several GPUs: torchrun --standalone --nproc-per-node 8 -m hub.make_model
+"""
 
 from __future__ import annotations
 
@@ -45,19 +48,26 @@ def _intents(line: str) -> list[str]:
     return [part.split(">")[0] for part in line.split("<and>")]
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=40.0, help="wall time of the training")
-    parser.add_argument("--steps", type=int, default=0, help="train this many steps instead of by the clock")
+    parser.add_argument("--steps", type=int, default=5000, help="of the training; a hundred take a minute on two cores")
     parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     parser.add_argument("--folder", type=Path, default=Path("runs/home"), help="where everything is written")
     parser.add_argument("--ship", action="store_true", help="copy the result and its card to models/weights/")
     arguments = parser.parse_args()
     from models.export.card import write_card
+    from models.train.fsdp import Plan
     from models.train.home import Recipe, make
 
-    recipe = Recipe(minutes=arguments.minutes, steps=arguments.steps, layers=arguments.layers)
-    made = make(recipe, pairs, symbols(), arguments.folder, lambda line: print(line, flush=True))
+    recipe = Recipe(layers=arguments.layers, plan=Plan(steps=arguments.steps, fall="linear"))
+    made = make(recipe, pairs, symbols(), arguments.folder, _say, resume=arguments.resume)
+    if made is None:
+        return
     scores = score(made)
     print(*(f"{name}: {value:.4f}" for name, value in scores.items()), sep="\n")
     card = write_card(made, json.loads((arguments.folder / "run.json").read_text()), scores)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -18,11 +23,34 @@ from hub.make_model import pairs  # noqa: E402
 from intents.line import symbols  # noqa: E402
 from intents.prompt import ASK  # noqa: E402
 from models.language import LanguageModel  # noqa: E402
+from models.train.fsdp import Plan  # noqa: E402
 from models.train.home import ASK as TRAINED_ASK  # noqa: E402
-from models.train.home import Encoder, Recipe, batches, make, scores, train  # noqa: E402
+from models.train.home import Encoder, Recipe, make  # noqa: E402
 from models.train.llama import q4_0  # noqa: E402
 
-TINY = Recipe(dim=64, layers=1, heads=2, kv_heads=1, ffn=96, pieces=700, steps=3, batch_tokens=400)
+TINY = Recipe(
+    dim=64, layers=1, heads=2, kv_heads=1, ffn=96, pieces=700, batch_tokens=400, plan=Plan(steps=45, save_every=15)
+)
+WITHIN = 120.0  # seconds
+# What torchrun starts in each process: the training of a small model on small sums, its losses in losses.jsonl.
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from models.export.gguf import LlamaConfig
+from models.train.fsdp import Plan, processes, train
+
+def batches():
+    generator = torch.Generator().manual_seed(3)
+    while True:
+        x = torch.randint(0, 50, (5, 12), generator=generator)
+        yield x, (x + 1) % 50
+
+torch.set_num_threads(1)
+config = LlamaConfig(dim=32, layers=2, heads=2, kv_heads=1, ffn=64, vocab=50, context=32)
+with processes() as group:
+    train(Plan(steps=int(sys.argv[2]), save_every=5, grid=0.0), config, batches(), Path(sys.argv[1]), print, group)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +80,62 @@ def test_the_training_grid_is_that_of_the_file() -> None:
     np.testing.assert_allclose(q4_0(weight).numpy(), expected, atol=1e-6)
 
 
-def test_training_lowers_the_loss(folder: Path) -> None:
-    said: list[str] = []
-    recipe = replace(TINY, steps=45)
-    model, run = train(recipe, pairs, folder / "tokenizer.model", said.append)
-    first = float(said[1].split("loss ")[1].split()[0])
-    encode = Encoder(folder / "tokenizer.model")
-    x, y = next(batches(pairs(99), encode, 2000))
-    with torch.no_grad():
-        last = float(torch.nn.functional.cross_entropy(*scores(model, x, y)))
-    assert last < first * 0.8
-    assert run.steps == 45
+def test_training_lowers_the_loss_and_leaves_a_curve(folder: Path) -> None:
+    losses = losses_in(folder / "training")
+    assert len(losses) == TINY.plan.steps
+    assert sum(losses[-5:]) < sum(losses[:5]) * 0.8
+    assert (folder / "training" / "losses.svg").read_text().startswith("<svg")
+    assert json.loads((folder / "run.json").read_text())["recipe"]["plan"]["steps"] == TINY.plan.steps
+
+
+def losses_in(folder: Path) -> list[float]:
+    return [float(line) for line in (folder / "losses.jsonl").read_text().split()]
+
+
+def command(ranks: int, script: Path, folder: Path, steps: int) -> list[str]:
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return [*run, str(script), str(folder), str(steps)]
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("script") / "run.py"
+    file.write_text(SCRIPT)
+    return file
+
+
+@pytest.fixture(scope="module")
+def alone(script: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """The losses of one process that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("alone")
+    done = subprocess.run(command(1, script, folder, 20), capture_output=True, text=True, timeout=WITHIN)
+    assert done.returncode == 0, done.stderr
+    return losses_in(folder)
+
+
+def test_two_processes_have_the_losses_of_one(script: Path, alone: list[float], tmp_path: Path) -> None:
+    done = subprocess.run(command(2, script, tmp_path, 20), capture_output=True, text=True, timeout=WITHIN)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(losses_in(tmp_path), alone, rtol=1e-4)
+    assert len(list(tmp_path.glob("step-*/*.distcp"))) >= 4, "each process saves its own part"
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was_saved(script: Path, alone: list[float], tmp_path: Path) -> None:
+    slow = script.with_name("slow.py")
+    slow.write_text(SCRIPT.replace("        yield", "        import time; time.sleep(0.05)\n        yield"))
+    process = subprocess.Popen(command(1, slow, tmp_path, 20), start_new_session=True, stderr=subprocess.DEVNULL)
+    give_up = time.monotonic() + WITHIN
+    while not (tmp_path / "losses.jsonl").exists():
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(losses_in(tmp_path)) < 20, "it was killed in the middle"
+    done = subprocess.run(command(1, script, tmp_path, 20), capture_output=True, text=True, timeout=WITHIN)
+    assert done.returncode == 0, done.stderr
+    assert "goes on from" in done.stdout
+    np.testing.assert_allclose(losses_in(tmp_path), alone, rtol=1e-6)
+    other = subprocess.run(command(1, script, tmp_path, 25), capture_output=True, text=True, timeout=WITHIN)
+    assert other.returncode != 0
+    assert "another plan" in other.stderr

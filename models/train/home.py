@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import sentencepiece
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.export.gguf import LlamaConfig, write_gguf
 from models.export.quantise import quantise
-from models.train.llama import Llama
-from models.train.muon import Muon
+from models.train.fsdp import IGNORE, Plan, processes, train
 
 ASK = "<do>"
-IGNORE = -100
-# The share of a run in which the learning rate rises; without it the first steps of Muon scatter the embedding.
-WARM_UP = 0.02
 CORPUS = "sentences sampled from the project's own grammar (intents/corpus) with the recipe's seed; nothing else"
 DESCRIPTION = "Home commands to intents; trained from nothing on generated sentences."
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a run is made of. `minutes` of wall time are split by `grid`, the last part, which trains on the 4-bit grid."""
+    """What the shipped model is made of, but for the sentences."""
 
-    minutes: float = 40.0
     dim: int = 256
     layers: int = 6
     heads: int = 4
@@ -47,21 +41,7 @@ class Recipe:
     pieces: int = 2048
     context: int = 256
     batch_tokens: int = 3200
-    muon_lr: float = 0.02
-    adam_lr: float = 0.003
-    grid: float = 0.25
-    seed: int = 1
-    steps: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A finished training: how long it took, and the share of held-out lines that the model on the grid gets right."""
-
-    steps: int
-    tokens: int
-    minutes: float
-    exact: float
+    plan: Plan = field(default_factory=lambda: Plan(steps=5000, fall="linear"))
 
 
 # One example: the words that were said, and the line that they mean.
@@ -108,6 +88,12 @@ class Encoder:
             ids += [self._spm.piece_to_id(part)] if part.startswith("<") else self._word(part)
         return [*ids, self._spm.eos_id()], start
 
+    @property
+    def vocabulary(self) -> int:
+        """The number of pieces."""
+        size: int = self._spm.vocab_size()
+        return size
+
     def _word(self, word: str) -> list[int]:
         ids = self._words.get(word)
         if ids is None:
@@ -135,108 +121,58 @@ def tensors(bucket: list[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
     return ids[:, :-1], targets
 
 
-def scores(model: Llama, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets of the positions that count."""
-    kept = y != IGNORE
-    return model.logits(model(x)[kept]), y[kept]
-
-
-@torch.no_grad()
-def exact(model: Llama, held_out: list[tuple[Tensor, Tensor]]) -> float:
-    """The share of held-out lines whose every token the model ranks first."""
-    right = total = 0
-    for x, y in held_out:
-        wrong = (model.logits(model(x)).argmax(-1) != y) & (y != IGNORE)
-        right += int((~wrong.any(1)).sum())
-        total += len(x)
-    return right / total
-
-
-def train(
-    recipe: Recipe,
-    pairs: Callable[[int], Iterator[Pair]],
-    tokenizer: Path,
-    log: Callable[[str], None],
-) -> tuple[Llama, Run]:
-    """Train by the clock: learning rates fall linearly to zero over `recipe.minutes`, or over `recipe.steps` if given."""
-    torch.manual_seed(recipe.seed)
-    encode = Encoder(tokenizer)
-    config = LlamaConfig(
-        dim=recipe.dim, layers=recipe.layers, heads=recipe.heads, kv_heads=recipe.kv_heads, ffn=recipe.ffn,
-        vocab=sentencepiece.SentencePieceProcessor(model_file=str(tokenizer)).vocab_size(), context=recipe.context,
-    )  # fmt: skip
-    model = Llama(config)
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n.startswith("layers.")]
-    others = [p for n, p in model.named_parameters() if p.dim() != 2 or not n.startswith("layers.")]
-    optimizers = [
-        Muon(matrices, lr=recipe.muon_lr),
-        torch.optim.AdamW(others, lr=recipe.adam_lr, weight_decay=0.0, betas=(0.9, 0.98)),
-    ]
-    rates = [recipe.muon_lr, recipe.adam_lr]
-    held_out_batches = batches(pairs(recipe.seed + 7_777_777), encode, 1600)
-    held_out = [next(held_out_batches) for _ in range(16)]
-    log(f"{sum(p.numel() for p in model.parameters()):,} parameters")
-    began, seen, last, on_grid = time.monotonic(), 0, 0.0, False
-    for step, (x, y) in enumerate(batches(pairs(recipe.seed), encode, recipe.batch_tokens)):
-        elapsed = time.monotonic() - began
-        done = step / recipe.steps if recipe.steps else elapsed / (60 * recipe.minutes)
-        if done >= 1:
-            break
-        if not on_grid and done >= 1 - recipe.grid:
-            model.train_on_grid()
-            on_grid = True
-        warm = min(1.0, (done + 0.001) / WARM_UP)
-        for optimizer, rate in zip(optimizers, rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * warm * (1 - done)
-        loss = F.cross_entropy(*scores(model, x, y))
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(others, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        seen += x.numel()
-        if step % 50 == 0 and (elapsed - last > 60 or step == 0):
-            last = elapsed
-            log(
-                f"{done:6.1%}  step {step:6}  loss {loss.item():.4f}  exact {exact(model, held_out):.3f}  {seen / max(elapsed, 1e-9):,.0f} tokens/s"
-            )
-    run = Run(step, seen, round((time.monotonic() - began) / 60, 1), round(exact(model, held_out), 4))
-    log(f"held-out lines exact, on the grid of the file: {run.exact:.4f}")
-    return model, run
-
-
-def to_numpy(model: Llama) -> dict[str, np.ndarray]:
-    """The tensors under the names that models.export.gguf wants."""
-    out: dict[str, np.ndarray] = {}
-    for name, p in model.named_parameters():
-        parts = name.split(".")
-        name = ".".join(["layers", parts[1], parts[2], "weight"]) if parts[0] == "layers" else name
-        out[name] = p.detach().numpy().astype(np.float32)
-    return out
-
-
 def make(
     recipe: Recipe,
     pairs: Callable[[int], Iterator[Pair]],
     symbols: Sequence[str],
     folder: Path,
     log: Callable[[str], None] = print,
-) -> Path:
-    """The whole way; `folder` gets tokenizer.model, home-f16.gguf, home.gguf (Q4_0) and run.json. Returns home.gguf."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(pairs(recipe.seed + 1), symbols, recipe.pieces, folder)
-    model, run = train(recipe, pairs, tokenizer, log)
-    torch.save(model.state_dict(), folder / "home.pt")
+    *,
+    resume: bool = False,
+) -> Path | None:
+    """The whole way, from nothing or with `resume` from the newest checkpoint. Raises ModelError.
+
+    Returns home.gguf (Q4_0), or None in a process that is not the first. `folder` gets tokenizer.model, training/
+    (checkpoints and the learning curve), home-f16.gguf, home.gguf and run.json.
+    """
+    tokenizer = folder / "tokenizer.model"
+    seed = recipe.plan.seed
+    began = time.monotonic()
+    with processes() as group:
+        if group.first and not resume:
+            shutil.rmtree(folder / "training", ignore_errors=True)
+            tokenizer.unlink(missing_ok=True)
+        if group.first and not tokenizer.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            train_tokenizer(pairs(seed + 1), symbols, recipe.pieces, folder)
+        group.wait()
+        encode = Encoder(tokenizer)
+        config = LlamaConfig(
+            dim=recipe.dim, layers=recipe.layers, heads=recipe.heads, kv_heads=recipe.kv_heads, ffn=recipe.ffn,
+            vocab=encode.vocabulary, context=recipe.context,
+        )  # fmt: skip
+        data = batches(pairs(seed), encode, recipe.batch_tokens)
+        trained = train(recipe.plan, config, data, folder / "training", log, group)
+        if not group.first:
+            return None
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
+    tensors = {_exported(name): tensor.float().numpy() for name, tensor in trained.weights.items()}
     write_gguf(
-        f16, config=model.config, tensors=to_numpy(model), tokenizer_model=tokenizer,
+        f16, config=config, tensors=tensors, tokenizer_model=tokenizer,
         metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
     )  # fmt: skip
     quantise(f16, q4, type="q4_0")
-    about = {"date": f"{date.today()}", "corpus": CORPUS, "recipe": asdict(recipe), "run": asdict(run)}
+    last = trained.losses[-100:]
+    run = {"minutes": round((time.monotonic() - began) / 60, 1), "loss": round(sum(last) / len(last), 4)}
+    about = {"date": f"{date.today()}", "corpus": CORPUS, "recipe": asdict(recipe), "run": run}
     (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
     return q4
 
 
-__all__ = ["Encoder", "Recipe", "Run", "make", "train"]
+def _exported(name: str) -> str:
+    """The name that models.export.gguf wants for a parameter."""
+    parts = name.split(".")
+    return ".".join(["layers", parts[1], parts[2], "weight"]) if parts[0] == "layers" else name
+
+
+__all__ = ["Encoder", "Recipe", "make"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.export.gguf import LlamaConfig
 
@@ -102,7 +103,12 @@ class Layer(nn.Module):
 
 
 class Llama(nn.Module):
-    """[batch, length] token ids to the hidden states; `logits` turns those that count into scores of the vocabulary."""
+    """[batch, length] token ids to the hidden states; `logits` turns those that count into scores of the vocabulary.
+
+    With `recompute` the activations of a layer are not kept for the way back but computed again: less memory, more time.
+    """
+
+    recompute = False
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -120,9 +126,9 @@ class Llama(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.tok(ids)
-        cos, sin = (angle[: ids.shape[1]] for angle in self._angles)
+        cos, sin = (angle[: ids.shape[1]].to(x) for angle in self._angles)
         for layer in self.layers:
-            x = layer(x, cos, sin)
+            x = checkpoint(layer, x, cos, sin, use_reentrant=False) if self.recompute else layer(x, cos, sin)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 # The quintic of Jordan's Newton-Schulz iteration, tuned to bring singular values into 0.7..1.2 in five steps.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -49,10 +50,20 @@ class Muon(torch.optim.Optimizer):
                     alike[p.shape].append((p, self._update(p, p.grad, group["momentum"])))
             for shape, pairs in alike.items():
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for (p, _), update in zip(pairs, orthogonal(torch.stack([u for _, u in pairs])), strict=True):
-                    p.add_(update, alpha=-group["lr"] * scale)
+                for (p, _), update in zip(pairs, orthogonal(torch.stack([_whole(u) for _, u in pairs])), strict=True):
+                    p.add_(_as(p, update), alpha=-group["lr"] * scale)
 
     def _update(self, p: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
         buffer: Tensor = self.state[p].setdefault("momentum", torch.zeros_like(p))
         buffer.lerp_(gradient, 1 - momentum)
         return gradient.lerp(buffer, momentum)
+
+
+def _whole(update: Tensor) -> Tensor:
+    """The whole matrix, of which FSDP holds a part in each process: it cannot be made orthogonal in parts."""
+    return update.full_tensor() if isinstance(update, DTensor) else update
+
+
+def _as(p: Tensor, update: Tensor) -> Tensor:
+    """This process's part of the update, where the parameter is in parts."""
+    return distribute_tensor(update, p.device_mesh, p.placements) if isinstance(p, DTensor) else update
