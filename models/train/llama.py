@@ -39,6 +39,8 @@ class Linear(nn.Linear):
 
 
 class RMSNorm(nn.Module):
+    """Scales each vector to a mean square of one, then by a learned weight for each entry."""
+
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
@@ -61,6 +63,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Layer(nn.Module):
+    """Grouped-query attention with rotary positions, then a gated feed-forward; each adds to what comes in."""
+
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         d, kv = config.dim, config.kv_heads * config.head_size
