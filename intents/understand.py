@@ -53,7 +53,7 @@ async def understand(
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
     resolution = resolve(parses, home, area=area, last=last)
-    if resolution.outcome is Outcome.ACT and confidence < needed:
+    if resolution.outcome is Outcome.ACT and (confidence < needed or _overlooked(parses, said, home, resolution)):
         resolution = _refusal(Because.NOT_UNDERSTOOD)
     return Understanding(resolution, line, confidence, parses)
 
@@ -66,9 +66,21 @@ def _untangled(parse: Parse, said: Sequence[str]) -> Parse:
     return replace(parse, slots={slot: span for slot, span in parse.slots.items() if slot != "where"})
 
 
-def _count(words: Sequence[str], run: Sequence[str]) -> int:
+def _overlooked(parses: Sequence[Parse], said: Sequence[str], home: Home, meant: Resolution) -> bool:
+    """A device was called by its whole name, of several words, that no slot has one of, and it is not what is meant."""
+    spans = {word for parse in parses for span in parse.slots.values() for word in span.split()}
+    targets = {target for wish in meant.wishes for target in wish.targets}
+    return any(
+        len(called) > 1 and not spans & set(called) and _count(said, called)
+        for device in home.devices
+        if device.id not in targets
+        for called in map(words, (device.name, *device.aliases))
+    )
+
+
+def _count(said: Sequence[str], run: Sequence[str]) -> int:
     """How often the run of words occurs among the words."""
-    return sum(list(words[i : i + len(run)]) == list(run) for i in range(len(words) - len(run) + 1))
+    return sum(list(said[i : i + len(run)]) == list(run) for i in range(len(said) - len(run) + 1))
 
 
 def _refusal(because: Because) -> Resolution:
