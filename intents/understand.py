@@ -70,12 +70,10 @@ def _overlooked(parses: Sequence[Parse], said: Sequence[str], home: Home, meant:
     """A device was called by its whole name, of several words, that no slot has one of, and it is not what is meant."""
     spans = {word for parse in parses for span in parse.slots.values() for word in span.split()}
     targets = {target for wish in meant.wishes for target in wish.targets}
-    return any(
-        len(called) > 1 and not spans & set(called) and _count(said, called)
-        for device in home.devices
-        if device.id not in targets
-        for called in map(words, (device.name, *device.aliases))
-    )
+    names = {device.id: {tuple(words(name)) for name in (device.name, *device.aliases)} for device in home.devices}
+    found = {name for target in targets for name in names.get(target, ())}
+    named = {name for called in names.values() for name in called if len(name) > 1 and _count(said, name)}
+    return any(not spans & set(name) for name in named - found)
 
 
 def _count(said: Sequence[str], run: Sequence[str]) -> int:
