@@ -149,7 +149,7 @@ class Index:
         """The phrase with its quantifiers and places split off."""
         said = [w for w in words(text) if w not in _EMPTY]
         every = bool(set(said) & _EVERY)
-        here = bool(set(said) & _HERE) or "this room" in text or "the room" in text
+        here = bool(set(said) & _HERE) or "this room" in text or "the room" in text or said == ["room"]
         if here:
             said = [w for w in said if w not in ("here", "room")]
         plural = any(w != singular(w) and singular(w) in KINDS for w in said)
