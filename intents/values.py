@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +13,7 @@ _UNITS = (
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _NUMBERS: Mapping[str, int] = MappingProxyType(
-    {**{w: n for n, w in enumerate(_UNITS)}, **{w: 20 + 10 * n for n, w in enumerate(_TENS)}, "a": 1, "an": 1, "oh": 0}
+    {**{w: n for n, w in enumerate(_UNITS)}, **{w: 20 + 10 * n for n, w in enumerate(_TENS)}, "oh": 0}
 )
 _FRACTIONS: Mapping[str, float] = MappingProxyType(
     {"half": 0.5, "quarter": 0.25, "quarters": 0.25, "third": 1 / 3, "thirds": 1 / 3}
@@ -22,43 +23,58 @@ LARGEST = 1_000_000
 
 def number(text: str) -> float | None:
     """A number in digits or in words: "21.5", "1 1/2", "twenty one point five", "a hundred and ten", "minus two"."""
-    words = re.sub(r"\ba (?=\d+/\d)", "", text.replace("-", " ")).split()
-    if not words:
-        return None
-    if words[0] in ("minus", "negative"):
-        rest = number(" ".join(words[1:]))
-        return None if rest is None else -rest
+    words = _tidy(text).split()
+    negative = words[:1] in (["minus"], ["negative"])
+    value = _positive(words[1:] if negative else words)
+    return -value if value and negative else value
+
+
+def _tidy(text: str) -> str:
+    """One way of writing: a hyphen inside a word parts it and any other is a minus; "a hundred and ten" loses a and and."""
+    text = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", " ", text).replace("-", " minus ").replace("+", " ")
+    text = re.sub(r"\ban? (?=(?:hundred|thousand)\b)", "one ", text)
+    text = re.sub(r"\b(hundred|thousand) and (?=\w)", r"\1 ", text)
+    return re.sub(r"\b(?:and )?(?:a )?(?=\d+/\d)", "", text)
+
+
+def _positive(words: list[str]) -> float | None:
     if "point" in words:
         at = words.index("point")
-        whole, decimals = number(" ".join(words[:at])), [_NUMBERS.get(w) for w in words[at + 1 :]]
-        if whole is None or not decimals or any(d is None or d > 9 for d in decimals):
-            return None
-        return whole + float("0." + "".join(str(d) for d in decimals))
-    if words[-3:] == ["and", "a", "half"] or (words[-2:] == ["a", "half"] and len(words) > 2):
-        whole = number(" ".join(words[: -3 if words[-3] == "and" else -2]))
-        return None if whole is None else whole + 0.5
+        whole, decimals = _sum(words[:at]) if at else 0, [_one(word) for word in words[at + 1 :]]
+        digits = "".join(f"{decimal:.0f}" for decimal in decimals if decimal in range(10))
+        return None if whole is None or not decimals or len(digits) < len(decimals) else whole + float(f"0.{digits}")
+    if len(words) > 2 and (part := _fraction(words[-2:])) and (words[-2] == "a" or words[-3] == "and"):
+        whole = _sum(words[: -3 if words[-3] == "and" else -2])
+        return None if whole is None or whole % 1 else whole + part
     return _sum(words)
 
 
+def _fraction(words: list[str]) -> float | None:
+    """What is below one: "half", "a quarter", "one third", "three quarters"."""
+    if not words or words[-1] not in _FRACTIONS or len(words) > 2:
+        return None
+    count = 1 if words[:-1] in ([], ["a"]) else _one(words[0])
+    part = (count or 0) * _FRACTIONS[words[-1]]
+    return part if 0 < part < 1 else None
+
+
 def _sum(words: list[str]) -> float | None:
+    """Each word has to be of a lower place than the one before: "two hundred twenty five" is one number, "five six" none."""
     total: float = 0
     current: float = 0
-    seen = False
+    place = math.inf
     for word in words:
         value = _one(word)
-        if value is not None:
-            current += value
-        elif word == "hundred":
-            current = (current or 1) * 100
-        elif word == "thousand":
-            total, current = total + (current or 1) * 1000, 0
-        elif word == "and" and seen:
-            continue
+        if word == "thousand" and not total:
+            total, current, place = (current or 1) * 1000, 0, 1000
+        elif word == "hundred" and current < 100:
+            current, place = (current or 1) * 100, 100
+        elif value is not None and value < place and (value or place == math.inf):
+            current, place = current + value, 10 if word in _TENS else 0 if value % 1 else 1
         else:
             return None
-        seen = True
     total += current
-    return total if seen and abs(total) <= LARGEST else None
+    return total if words and total <= LARGEST else None
 
 
 def _one(word: str) -> float | None:
@@ -73,36 +89,53 @@ def _one(word: str) -> float | None:
     return _NUMBERS.get(word)
 
 
-_MOST = frozenset("maximum max full highest brightest loudest top fully completely hundred".split())
+_MOST = frozenset("maximum max full highest brightest loudest top fully completely".split())
 _LEAST = frozenset("minimum min lowest dimmest quietest least".split())
+_SHUT = frozenset("closed shut down".split())
 _LEVELS: Mapping[str, float] = MappingProxyType(
     {"low": 25, "slow": 25, "medium": 50, "mid": 50, "middle": 50, "halfway": 50, "high": 75, "fast": 75, "turbo": 100}
 )
 _BARE = frozenset(
-    "the a an of to at level setting power speed way all open closed percent % per cent brightness".split()
+    "the a an of to at level setting power speed volume way all most open closed shut percent % per cent brightness".split()
 )
 
 
 def share(text: str) -> float | None:
-    """Per cent from 0 to 100, or None: "50 %", "half", "three quarters", "the maximum", "level two", "medium"."""
-    words = text.replace("per cent", "percent").split()
-    if set(words) & _MOST or text in ("all the way", "on full", "full blast"):
-        return 100
+    """Per cent from 0 to 100, or None: "50 %", "half", "three quarters", "the maximum", "level two", "fully closed".
+
+    A number counts for more than what stands beside it: "at least 50 percent" and "a maximum of 50" are 50.
+    """
+    words = _tidy(text.replace("per cent", "percent")).split()
+    value = _percent(words)
+    if value is not None:
+        return value if 0 <= value <= 100 else None
+    if set(words) & _MOST or text.startswith("all the way"):
+        return 0 if set(words) & _SHUT else 100
     if set(words) & _LEAST:
         return 0
     bare = [w for w in words if w not in _BARE]
-    if len(bare) == 1 and bare[0] in _LEVELS:
-        return _LEVELS[bare[0]]
-    if bare and bare[-1] in _FRACTIONS:
-        count = number(" ".join(bare[:-1])) if bare[:-1] else 1
-        return None if count is None else round(100 * count * _FRACTIONS[bare[-1]])
-    value = number(" ".join(w for w in words if w not in _BARE - {"a"})) if bare else None
-    return value if value is not None and 0 <= value <= 100 else None
+    if not bare:
+        return 100 if "open" in words else 0 if set(words) & _SHUT else None
+    return _LEVELS.get(bare[0]) if len(bare) == 1 else None
+
+
+def _percent(words: list[str]) -> float | None:
+    """The number among the words of a share; a fraction is one of the whole, but where per cent are said."""
+    kept = [w for w in words if w not in _BARE - {"a"} and w not in _MOST | _LEAST]
+    kept = kept[1:] if kept[:1] == ["a"] else kept
+    value = number(" ".join(kept))
+    if value is not None and "/" in kept[-1] and value <= 1 and not {"percent", "%"} & set(words):
+        return round(100 * value)
+    part = _fraction(kept)
+    return value if part is None else round(100 * part)
 
 
 def is_least(text: str) -> bool:
     """Whether the words ask for as little as there is, which for a light is not off."""
     return bool(set(text.split()) & _LEAST)
+
+
+_DEGREES = frozenset("degrees degree deg ° f c fahrenheit celsius centigrade".split())
 
 
 def degrees(text: str) -> tuple[float, str | None] | None:
@@ -113,7 +146,7 @@ def degrees(text: str) -> tuple[float, str | None] | None:
         unit = "F"
     elif words and words[-1] in ("c", "celsius", "centigrade"):
         unit = "C"
-    kept = [w for w in words if w not in ("degrees", "degree", "°", "f", "c", "fahrenheit", "celsius", "centigrade")]
+    kept = [w for w in words if w not in _DEGREES]
     value = number(" ".join(kept))
     return None if value is None or not -60 <= value <= 250 else (value, unit)
 
@@ -124,13 +157,16 @@ def celsius(value: float, unit: str | None) -> float:
 
 
 _SECONDS: Mapping[str, int] = MappingProxyType(
-    {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "hr": 3600, "h": 3600, "day": 86400}
-)
+    {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "hr": 3600, "h": 3600, "day": 86400,
+     "week": 604800}
+)  # fmt: skip
+_ABOUT = frozenset("the next another of about around exactly just full".split())
+_FEW: Mapping[str, float] = MappingProxyType({"": 1, "a": 1, "an": 1, "couple": 2, "few": 3, "dozen": 12})
 
 
 def duration(text: str) -> int | None:
-    """Seconds: "5 minutes", "an hour and a half", "half an hour", "1 hour 15 minutes", "1 and a half minutes"."""
-    words = [w for w in text.replace("-", " ").split() if w not in ("the", "next", "another", "of", "about")]
+    """Seconds, at least one: "5 minutes", "an hour and a half", "half an hour", "1 hour 15 minutes", "two hours thirty"."""
+    words = [w for w in re.sub(r"\bat least\b", "", _tidy(text)).split() if w not in _ABOUT]
     if words == ["a", "while"]:
         return 600
     total = 0.0
@@ -142,18 +178,22 @@ def duration(text: str) -> int | None:
             count.append(word)
             continue
         amount = _amount(count)
-        if amount is None:
+        if amount is None or unit == last:
             return None
         total, last, count = total + amount * unit, unit, []
-    if count:  # "an hour and a half", "two hours thirty"
-        rest = [w for w in count if w != "and"]
-        if last and " ".join(rest).removeprefix("a ") in ("half", "quarter"):
-            total += last * _FRACTIONS[rest[-1]]
-        elif last > 1 and (extra := number(" ".join(rest))) is not None:
-            total += extra * last / 60
-        else:
-            return None
-    return round(total) if 0 < total <= 31 * 86400 else None
+    rest = _rest(count, last)
+    return None if rest is None or not 0 < round(total + rest) <= 31 * 86400 else round(total + rest)
+
+
+def _rest(words: list[str], unit: int) -> float | None:
+    """The seconds that stand behind the last unit without one: "an hour and a half", "two hours thirty"."""
+    words = words[1:] if words[:1] == ["and"] else words
+    if not words:
+        return 0
+    if part := _fraction(words):
+        return part * unit
+    extra = number(" ".join(words))
+    return extra * unit / 60 if extra is not None and 0 < extra < 60 and unit in (60, 3600) else None
 
 
 def _amount(words: list[str]) -> float | None:
@@ -161,11 +201,10 @@ def _amount(words: list[str]) -> float | None:
     words = words[1:] if words[:1] == ["and"] else words
     if len(words) > 1 and words[-1] in ("a", "an"):
         words = words[:-1]
-    few = {"": 1.0, "couple": 2.0, "few": 3.0, "half": 0.5, "1/2": 0.5, "1/4": 0.25, "3/4": 0.75}
-    few |= {"quarter": 0.25, "three quarters": 0.75}
-    joined = " ".join(words)
-    found = few.get(joined.removeprefix("a "))
-    return number(joined) if found is None else found
+    bare = words[1:] if len(words) > 1 and words[0] == "a" else words
+    if (few := _FEW.get(" ".join(bare))) is not None:
+        return few
+    return _fraction(bare) or number(" ".join(bare))
 
 
 # Hue in degrees and saturation in per cent; the names are those of CSS where it has them.
@@ -182,6 +221,9 @@ COLORS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "scarlet": (8, 100), "burgundy": (345, 100), "khaki": (54, 42), "plum": (300, 28), "cream": (50, 20),
     }
 )  # fmt: skip
+_ALSO: Mapping[str, str] = MappingProxyType(
+    {"navy blue": "navy", "lime green": "lime", "mint green": "mint", "baby blue": "sky blue", "golden": "gold"}
+)
 _SHADES = frozenset("light dark bright deep pale soft color colour a the in".split())
 WHITES: Mapping[str, int] = MappingProxyType(
     {
@@ -196,6 +238,7 @@ def color(text: str) -> str | None:
     if text in COLORS:
         return text
     bare = " ".join(w for w in text.split() if w not in _SHADES)
+    bare = _ALSO.get(bare, bare)
     return bare if bare in COLORS else None
 
 
