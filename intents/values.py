@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 _UNITS = (
@@ -90,13 +91,13 @@ def _one(word: str) -> float | None:
 
 
 _MOST = frozenset("maximum max full highest brightest loudest top fully completely".split())
-_LEAST = frozenset("minimum min lowest dimmest quietest least".split())
+_LEAST = frozenset("minimum min lowest dimmest quietest least bottom".split())
 _SHUT = frozenset("closed shut down".split())
 _LEVELS: Mapping[str, float] = MappingProxyType(
     {"low": 25, "slow": 25, "medium": 50, "mid": 50, "middle": 50, "halfway": 50, "high": 75, "fast": 75, "turbo": 100}
 )
 _BARE = frozenset(
-    "the a an of to at level setting power speed volume way all most open closed shut percent % per cent brightness".split()
+    "the a an of to at level setting power speed volume way wide all most open closed shut percent % per cent brightness".split()
 )
 
 
@@ -104,11 +105,13 @@ def share(text: str) -> float | None:
     """Per cent from 0 to 100, or None: "50 %", "half", "three quarters", "the maximum", "level two", "fully closed".
 
     A number counts for more than what stands beside it: "at least 50 percent" and "a maximum of 50" are 50.
+    What is so much closed is open by the rest: "30 percent closed" is 70.
     """
     words = _tidy(text.replace("per cent", "percent")).split()
     value = _percent(words)
     if value is not None:
-        return value if 0 <= value <= 100 else None
+        closed = words[-1] in ("closed", "shut")
+        return None if not 0 <= value <= 100 else 100 - value if closed else value
     if set(words) & _MOST or text.startswith("all the way"):
         return 0 if set(words) & _SHUT else 100
     if set(words) & _LEAST:
@@ -121,13 +124,12 @@ def share(text: str) -> float | None:
 
 def _percent(words: list[str]) -> float | None:
     """The number among the words of a share; a fraction is one of the whole, but where per cent are said."""
-    kept = [w for w in words if w not in _BARE - {"a"} and w not in _MOST | _LEAST]
+    plain = (_BARE | _MOST | _LEAST) - {"a"}
+    kept = [w for w, after in pairwise([*words, ""]) if w not in plain and not (w == "a" and after in plain)]
     kept = kept[1:] if kept[:1] == ["a"] else kept
     value = number(" ".join(kept))
-    if value is not None and "/" in kept[-1] and value <= 1 and not {"percent", "%"} & set(words):
-        return round(100 * value)
-    part = _fraction(kept)
-    return value if part is None else round(100 * part)
+    part = value if value is not None and "/" in kept[-1] and value <= 1 else _fraction(kept)
+    return value if part is None else part if {"percent", "%"} & set(words) else round(100 * part)
 
 
 def is_least(text: str) -> bool:
@@ -140,7 +142,7 @@ _DEGREES = frozenset("degrees degree deg ° f c fahrenheit celsius centigrade".s
 
 def degrees(text: str) -> tuple[float, str | None] | None:
     """A temperature and its unit, "C", "F" or None where none was said."""
-    words = text.split()
+    words = re.sub(r"\ba (?=degree\b)", "one ", text).split()
     unit = None
     if words and words[-1] in ("f", "fahrenheit"):
         unit = "F"
