@@ -1,0 +1,326 @@
+"""Checkpoints of every form, written by the libraries that write them, are the same model; what is none is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models import ModelError
+from models.export.checkpoint import open_checkpoint, our_name
+from models.export.gguf import LlamaConfig
+from models.export.stand_in import random_tensors
+
+CONFIG = LlamaConfig(dim=96, layers=2, heads=6, kv_heads=3, ffn=160, vocab=400, context=256, tied=False)
+WEIGHTS = random_tensors(CONFIG, seed=3)
+HF = {
+    "attn_norm": "input_layernorm",
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "o": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+HF_CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 3,
+    "intermediate_size": 160,
+    "vocab_size": 400,
+    "max_position_embeddings": 256,
+    "rms_norm_eps": 1e-5,
+}
+LITGPT_CONFIG = """name: tiny
+n_layer: 2
+n_head: 6
+n_embd: 96
+n_query_groups: 3
+intermediate_size: 160
+padded_vocab_size: 400
+block_size: 256
+norm_class_name: RMSNorm
+mlp_class_name: LLaMAMLP
+norm_eps: 1e-05
+head_size: null
+"""
+State = dict[str, Any]
+
+
+def tensor(name: str) -> torch.Tensor:
+    return torch.from_numpy(WEIGHTS[name].copy())
+
+
+def hugging_face() -> State:
+    state = {
+        "model.embed_tokens.weight": tensor("tok.weight"),
+        "model.norm.weight": tensor("norm.weight"),
+        "lm_head.weight": tensor("head.weight"),
+    }
+    for n in range(CONFIG.layers):
+        state |= {
+            f"model.layers.{n}.{theirs}.weight": tensor(f"layers.{n}.{ours}.weight") for ours, theirs in HF.items()
+        }
+    return state
+
+
+def litgpt(old: bool, swiglu: bool = False) -> State:
+    gate, up, down = (f"mlp.swiglu.w{i}" if swiglu else f"mlp.{x}" for i, x in enumerate(("fc_1", "fc_2", "proj"), 1))
+    state = {
+        "transformer.wte.weight": tensor("tok.weight"),
+        "transformer.ln_f.weight": tensor("norm.weight"),
+        "lm_head.weight": tensor("head.weight"),
+    }
+    parts = {"norm_1": "attn_norm", "norm_2": "ffn_norm", "attn.proj": "o", gate: "gate", up: "up", down: "down"}
+    for n in range(CONFIG.layers):
+        state |= {f"transformer.h.{n}.{t}.weight": tensor(f"layers.{n}.{o}.weight") for t, o in parts.items()}
+        q, k, v = (tensor(f"layers.{n}.{part}.weight") for part in "qkv")
+        if old:
+            rows: list[torch.Tensor] = []
+            for group in range(3):  # two queries, a key, a value, of 16 rows each
+                rows += [q[group * 32 : group * 32 + 32], k[group * 16 :][:16], v[group * 16 :][:16]]
+            state[f"transformer.h.{n}.attn.attn.weight"] = torch.cat(rows)
+        else:
+            state[f"transformer.h.{n}.attn.qkv.weight"] = torch.cat([q, k, v])
+    return state
+
+
+def with_optimizer(model: State) -> State:
+    moments = {i: {"step": torch.tensor(5.0), "exp_avg": p * 0} for i, p in enumerate(model.values())}
+    return {"model": model, "optimizer": {"state": moments}, "iter_num": 7, "hparams": {"model_name": "mine"}}
+
+
+def save_dcp(state: State, folder: Path) -> None:
+    from torch.distributed.checkpoint import FileSystemWriter, save
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is but one process
+        save(state, storage_writer=FileSystemWriter(folder), no_dist=True)
+
+
+def write_tinyllama(folder: Path) -> Path:
+    torch.save(with_optimizer(litgpt(old=True, swiglu=True)), folder / "iter-000007-ckpt.pth")
+    return folder / "iter-000007-ckpt.pth"
+
+
+def write_litgpt_old(folder: Path) -> Path:
+    (folder / "model_config.yaml").write_text(LITGPT_CONFIG)
+    torch.save(litgpt(old=True), folder / "lit_model.pth")
+    return folder
+
+
+def write_litgpt_new(folder: Path) -> Path:
+    (folder / "model_config.yaml").write_text(LITGPT_CONFIG)
+    torch.save(litgpt(old=False), folder / "lit_model.pth")
+    return folder / "lit_model.pth"
+
+
+def write_fsdp_full(folder: Path) -> Path:
+    wrapped = {f"_orig_mod.module._fsdp_wrapped_module.{name}": value for name, value in hugging_face().items()}
+    torch.save(wrapped, folder / "model.pt")
+    return folder / "model.pt"
+
+
+def write_hf(folder: Path) -> Path:
+    save_file(hugging_face(), folder / "model.safetensors")
+    return folder
+
+
+def write_hf_sharded(folder: Path) -> Path:
+    state = hugging_face()
+    names = list(state)
+    halves = {"model-00001-of-00002.safetensors": names[:9], "model-00002-of-00002.safetensors": names[9:]}
+    for file, part in halves.items():
+        save_file({name: state[name] for name in part}, folder / file)
+    index = {"weight_map": {name: file for file, part in halves.items() for name in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def write_bin(folder: Path) -> Path:
+    torch.save(hugging_face(), folder / "pytorch_model.bin")
+    return folder
+
+
+def write_dcp(folder: Path) -> Path:
+    save_dcp({"model": hugging_face(), "step": 3}, folder / "dcp")
+    return folder / "dcp"
+
+
+def write_accelerate(folder: Path) -> Path:
+    save_dcp({"model": hugging_face()}, folder / "pytorch_model_fsdp_0")
+    return folder
+
+
+WRITERS = [
+    write_tinyllama,
+    write_litgpt_old,
+    write_litgpt_new,
+    write_fsdp_full,
+    write_hf,
+    write_hf_sharded,
+    write_bin,
+    write_dcp,
+    write_accelerate,
+]
+
+
+def preset(folder: Path) -> str:
+    place = folder / "shape.json"
+    place.write_text(json.dumps(HF_CONFIG))
+    return str(place)
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda w: w.__name__[6:])
+def test_each_form_is_the_same_model(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    checkpoint = open_checkpoint(write(tmp_path), preset(tmp_path))
+    assert checkpoint.tensors.keys() == WEIGHTS.keys()
+    for name, wanted in WEIGHTS.items():
+        np.testing.assert_array_equal(checkpoint.load(name), wanted, err_msg=name)
+
+
+def test_litgpt_and_hugging_face_say_themselves_what_shape_they_have(tmp_path: Path) -> None:
+    assert open_checkpoint(write_litgpt_old(tmp_path)).shape.config == CONFIG
+    (tmp_path / "hf").mkdir()
+    (tmp_path / "hf/config.json").write_text(json.dumps(HF_CONFIG | {"rope_scaling": {"type": "linear", "factor": 4}}))
+    shape = open_checkpoint(write_hf(tmp_path / "hf")).shape
+    assert (shape.config, shape.rope_scale) == (CONFIG, 4.0)
+
+
+def test_a_shape_that_nothing_says_is_asked_for(tmp_path: Path) -> None:
+    path = write_tinyllama(tmp_path)
+    for given in ("", "no such", "tiny_LLaMA_1b"):
+        with pytest.raises(ModelError, match="preset"):
+            open_checkpoint(path, given)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_read_exactly(tmp_path: Path, dtype: torch.dtype) -> None:
+    state = {name: value.to(dtype) for name, value in hugging_face().items()}
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save(state, tmp_path / "b.pt")
+    for file in ("a.safetensors", "b.pt"):
+        loaded = open_checkpoint(tmp_path / file, preset(tmp_path)).load("layers.1.up.weight")
+        wanted = state["model.layers.1.mlp.up_proj.weight"].float().numpy()
+        np.testing.assert_array_equal(loaded.astype(np.float32), wanted)
+
+
+FSDP2 = """
+import sys, torch, torch.distributed as dist
+from torch.distributed.checkpoint import FileSystemWriter, save
+from torch.distributed.fsdp import fully_shard
+from models.train.llama import Llama
+from models.export.gguf import LlamaConfig
+
+dist.init_process_group("gloo")
+config = LlamaConfig(dim=96, layers=2, heads=6, kv_heads=3, ffn=160, vocab=400, context=256)
+torch.manual_seed(1)
+model = Llama(config)
+if dist.get_rank() == 0:
+    torch.save(model.state_dict(), sys.argv[1] + "/whole.pt")
+for layer in model.layers:
+    fully_shard(layer)
+fully_shard(model)
+save({"model": model.state_dict()}, storage_writer=FileSystemWriter(sys.argv[1] + "/dcp"))
+torch.save(model.state_dict(), f"{sys.argv[1]}/rank{dist.get_rank()}.pt")
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def test_what_two_ranks_of_fsdp2_write(tmp_path: Path) -> None:
+    (tmp_path / "write.py").write_text(FSDP2)
+    root = str(Path(__file__).parents[1])
+    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run(
+        [*command, str(tmp_path / "write.py"), str(tmp_path)],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+    )
+    shape = tmp_path / "shape.json"
+    shape.write_text(json.dumps(HF_CONFIG | {"tie_word_embeddings": True}))
+    whole = open_checkpoint(tmp_path / "whole.pt", str(shape))
+    sharded = open_checkpoint(tmp_path / "dcp", str(shape))
+    for name in whole.tensors:
+        np.testing.assert_array_equal(sharded.load(name), whole.load(name), err_msg=name)
+    with pytest.raises(ModelError, match="rows of one process"):
+        open_checkpoint(tmp_path / "rank0.pt", str(shape))
+
+
+def test_names_that_are_unknown_twice_or_missing_are_told(tmp_path: Path) -> None:
+    state = hugging_face()
+    missing = {name: value for name, value in state.items() if "layers.1.mlp.up" not in name}
+    doubled = state | {"module.model.norm.weight": tensor("norm.weight")}
+    packed = state | {"transformer.h.0.mlp.swiglu.w12.weight": tensor("norm.weight")}
+    bent = state | {"model.norm.weight": torch.ones(5)}
+    for odd, told in ((missing, "layers.1.up"), (doubled, "twice"), (packed, "w12"), (bent, "preset")):
+        torch.save(odd, tmp_path / "m.pt")
+        with pytest.raises(ModelError, match=told):
+            open_checkpoint(tmp_path / "m.pt", preset(tmp_path))
+    assert our_name("model.layers.0.self_attn.rotary_emb.inv_freq") is None
+
+
+class Evil:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self._place),)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    torch.save(hugging_face() | {"x": Evil(ran)}, tmp_path / "m.pth")
+    save_dcp({"model": hugging_face()}, tmp_path / "dcp")
+    (tmp_path / "dcp/.metadata").write_bytes(pickle.dumps(Evil(ran)))
+    for path in ("m.pth", "dcp"):
+        with pytest.raises(ModelError, match="not loaded"):
+            open_checkpoint(tmp_path / path, preset(tmp_path))
+    assert not ran.exists()
+
+
+def test_what_is_only_a_part_says_how_to_make_it_whole(tmp_path: Path) -> None:
+    for name, told in (
+        ("pytorch_model_fsdp_rank0.bin", "FULL_STATE_DICT"),
+        ("shard-00000-model.safetensors", "consolid"),
+    ):
+        folder = tmp_path / name[:5]
+        folder.mkdir()
+        (folder / name).write_bytes(b"x")
+        for path in (folder, folder / name):
+            with pytest.raises(ModelError, match=told):
+                open_checkpoint(path)
+
+
+def test_files_that_lie_about_sizes_or_places_are_refused(tmp_path: Path) -> None:
+    write_hf(tmp_path)
+    content = (tmp_path / "model.safetensors").read_bytes()
+    for broken in (b"", content[:200], content[:-10], b"\xff" * 64, content.replace(b"[96]", b"[97]", 1)):
+        (tmp_path / "broken.safetensors").write_bytes(broken)
+        with pytest.raises(ModelError):
+            open_checkpoint(tmp_path / "broken.safetensors", preset(tmp_path))
+    huge = hugging_face() | {"model.norm.weight": torch.zeros(1).expand(10**12)}
+    torch.save(huge, tmp_path / "huge.pt")
+    with pytest.raises(ModelError, match="size of its shape"):
+        open_checkpoint(tmp_path / "huge.pt", preset(tmp_path))
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
+    with pytest.raises(ModelError, match="outside"):
+        open_checkpoint(tmp_path, preset(tmp_path))
