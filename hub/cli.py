@@ -130,6 +130,22 @@ def understand(
 
 
 @app.command()
+def score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Sentences and what they are to do.")],
+    home: Annotated[str, typer.Option("--home", metavar="FILE[#ID]", help="The home, as JSON; #ID picks one of many.")],
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Test your own sentences on your own home; nothing is done. 0 means that all of them are understood."""
+    settings = _settings(config)
+    from hub import logs
+    from hub import score as scoring
+
+    logs.set_up("warning")
+    _finish(lambda: scoring.show(settings, file, home, as_json, _print_line))
+
+
+@app.command()
 def demo(
     script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
     config: Config = None,

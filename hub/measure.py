@@ -21,7 +21,7 @@ from hub.reading import Completer, Reader, open_completer
 from hub.settings import Settings
 from intents.homes import Home, HomeError, load
 from intents.intent import Because, Outcome, Resolution, Trouble
-from intents.understand import understand
+from intents.understand import Understanding, understand
 
 
 class RecordError(HubError):
@@ -109,28 +109,33 @@ def parse(line: bytes) -> dict[str, Any]:
 async def answer_record(
     record: Mapping[str, Any], homes: Homes, model: Completer, settings: Settings
 ) -> dict[str, Any]:
-    """What the utterance means. Raises RecordError and ModelError."""
+    """What the utterance means, in the form of a line. Raises RecordError and ModelError."""
+    started = time.perf_counter()
+    found = await meaning(record, homes, model, settings)
+    return {
+        "id": record.get("id"),
+        "outcome": found.resolution.outcome.value,
+        "actions": [as_dict(wish) for wish in found.resolution.wishes],
+        "confidence": round(found.confidence, 4),
+        "ms": round((time.perf_counter() - started) * 1000, 2),
+    }
+
+
+async def meaning(record: Mapping[str, Any], homes: Homes, model: Completer, settings: Settings) -> Understanding:
+    """What the utterance of a record means, as the hub would take it. Raises RecordError and ModelError."""
     home = homes.of(record)
     home = replace(home, states=MappingProxyType(_states(record.get("states") or {}, home)))
     area = (record.get("context") or {}).get("area")
-    reader = Reader(model)
-    started = time.perf_counter()
     found = await understand(
-        *(record["utterance"], home, reader),
+        *(record["utterance"], home, Reader(model)),
         area=area if isinstance(area, str) else None,
         last=_last(record.get("history") or []),
         threshold=settings.safety.sure,
     )
-    resolution = found.resolution
-    if any(is_guarded(w, home) for w in resolution.wishes) and found.confidence < settings.safety.sure_to_unlock:
-        resolution = Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_UNDERSTOOD))
-    return {
-        "id": record.get("id"),
-        "outcome": resolution.outcome.value,
-        "actions": [as_dict(wish) for wish in resolution.wishes],
-        "confidence": round(found.confidence, 4),
-        "ms": round((time.perf_counter() - started) * 1000, 2),
-    }
+    guarded = any(is_guarded(wish, home) for wish in found.resolution.wishes)
+    if guarded and found.confidence < settings.safety.sure_to_unlock:
+        return replace(found, resolution=Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_UNDERSTOOD)))
+    return found
 
 
 def _states(said: Mapping[str, Any], home: Home) -> dict[str, dict[str, Any]]:
