@@ -5,15 +5,15 @@ The templates of one family are equally likely; the weight is the family's share
 
 from __future__ import annotations
 
+from intents.corpus.spoken import SPOKEN, Family
+
 ON = "(turn|turn|turn|switch|put|power|flip|flick) on"
 OFF = "(turn|turn|turn|switch|power|shut|flip) off"
 SET = "(set|set|set|change|adjust|put|turn|make|bring|move|get)"
 MORE = "(increase|raise|boost|up|turn up|crank up|bump up|step up|bring up|put up)"
 LESS = "(decrease|reduce|lower|turn down|drop|cut|bring down|take down|step down|put down)"
 
-Family = tuple[float, str, str, tuple[str, ...]]
-
-FAMILIES: tuple[Family, ...] = (
+PLAIN: tuple[Family, ...] = (
     (
         28,
         "turn_on",
@@ -279,20 +279,19 @@ FAMILIES: tuple[Family, ...] = (
             "set brightness to {to:percent}",
             "brightness {to:percent}",
             "{to:minmax} brightness (in|for|on) {the} {what:dimmable}",
-            "{what:room} brightness [to|at] {to:percent}",
-            "set {the} {what:room} brightness to {to:percent}",
+            "{where:room} brightness [to|at] {to:percent}",
+            "set {the} {where:room} brightness to {to:percent}",
             "(set|put|turn) the brightness (of|in|on|for) {the} {what:dimmable} to [the] {to:minmax}",
             "(set|put|turn) [the] brightness (all the way|) to [the] {to:minmax}",
             "brightness (on|to|at) [the] {to:minmax} [in {the} {where:room}]",
             "{the} {where:room} {to:percentage} bright",
             "(set|turn|put) {the} {what:lamp} to {to:minmax} brightness",
             "(change|turn|set|increase|decrease) the brightness of {the} {what:dimmable} (to|down to|up to) {to:percent}",
-            "make {the} {what:lamp} as (bright|dim) as possible",
             "(set|turn) {the} {what:lamp} to {to:percentage} in {the} {where:area}",
             "turn on {the} {what:lamp} (at|to) {to:percent}",
             "i want {to:percentage} brightness in {the} {where:room}",
             "dim to {to:percent}",
-            "{MOREB} {the} {what:lamp} to {to:percentage}".replace("{MOREB}", "(raise|turn up|increase)"),
+            "(raise|turn up|increase) {the} {what:lamp} to {to:percentage}",
         ),
     ),
     (
@@ -911,7 +910,7 @@ FAMILIES: tuple[Family, ...] = (
             "put {the} {what:media} on (pause|hold)",
             "{what:media} pause",
             "pause {the} {where:room} {what:mediaword}",
-            "pause the {what:mediaword} on {the} {what2:media}".replace("what2", "where"),
+            "pause the {what:mediaword} on {the} {where:media}",
         ),
     ),
     (
@@ -1022,7 +1021,7 @@ FAMILIES: tuple[Family, ...] = (
             "play {class:class} {query:song} (in {the} {where:room}|on {the} {what:media}|)",
             "(show|watch|i want to watch) {query:song} on {the} {what:media}",
             "search for {query:song} and play it",
-            "play {query:song} by {query2:person}".replace("{query2:person}", "abba"),
+            "play {query:work}",
             "play music by {query:song}",
             "play the {query:song} {class:class} (in {the} {where:room}|on {the} {what:media})",
             "play {query:song} {class:class} (in {the} {where:room}|on {the} {what:media})",
@@ -1503,3 +1502,4 @@ FAMILIES: tuple[Family, ...] = (
         ),
     ),
 )
+FAMILIES: tuple[Family, ...] = (*PLAIN, *SPOKEN)

@@ -132,6 +132,32 @@ ROOMS = [
     "helipad",
     "infinity pool",
     "pavilion",
+    "loo",
+    "airing cupboard",
+    "larder",
+    "scullery",
+    "granny flat",
+    "walkway",
+    "mudroom",
+    "front garden",
+    "back garden",
+    "side gate",
+    "dog house",
+    "walk in closet",
+    "boot room",
+    "craft room",
+    "tv room",
+    "hobby room",
+    "roof terrace",
+    "shower room",
+    "guest toilet",
+    "half bath",
+    "powder room",
+    "bike shed",
+    "tool shed",
+    "hayloft",
+    "cottage",
+    "annex",
     "this room",
     "my room",
     "our room",
@@ -455,10 +481,10 @@ NOUNS = (
     "walkway|harbor|meadow|bridge|castle|river|canyon|comet|falcon|otter|badger|maple|willow|cedar|pine|birch|lotus|tulip|orchid|daisy|coral|pebble|marble|granite|velvet|cotton|anchor|compass|lantern|beacon|candle|ember|frost|thunder|breeze|storm|cloud nine|horizon|summit|valley|ridge|cove|bay|lagoon|island|reef|desert|oasis|prairie|savanna|jungle|tundra|glacier|volcano|crater|cavern|grotto|temple|palace|tower|turret|arch|dome|vault|cabin|cottage|lodge|manor|mill|forge|bakery|market|gallery|museum|theater|arcade|plaza|alley|avenue|lane|path|trail|track|station|depot|hangar|runway|pier|jetty|marina|boathouse|barnyard|coop|kennel|hutch|aviary|hive|nursery rhyme|piano|violin|guitar|drum|trumpet|flute|harp|banjo|easel|canvas|palette|loom|kiln|anvil|hammer|saw|drill|lathe|ladder|bucket|wheelbarrow|tractor|wagon|sled|canoe|kayak|bicycle|scooter|rocket|saturn|mars|venus|jupiter|pluto|titan|atlas|apollo|zeus|hera|thor|odin|loki|merlin|arthur|gandalf|frodo|yoda|vader|batman|robin hood|tinkerbell|olive grove|rose garden|herb garden|rock garden|west wing|sun deck|hot tub|fire pit|ping pong table|pool table|dart board|bookshelf|fountain|statue|birdbath|swing|hammock|trampoline|sandbox|treehouse|slide|goal|court|rink|lane two|studio b|zone 1|zone two|sector seven|unit 5|bay 3|rack|locker|bench|podium|stage|booth|kiosk|counter|cashier|aisle|freezer room|stock room|mail room|copy room|break room|war room|think tank|quiet room|phone booth|lab|clinic|ward|bunker|shelter|crypt|chapel|choir|altar|organ"
 ).split("|")
 
-LAMP = "light|light|light|lamp|lamp|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
-LAMPS = "lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
+LAMP = "light|light|light|light|light|lamp|lamp|lamp|lamp|wall sconce|string light|garden light|porch light|path light|walkway light|picture light|vanity light|display cabinet|cabinet light|fairy lights|christmas lights|neon sign|lava lamp|salt lamp|light bar|pendant|rope light|step lights|pool light|garland|sconces|candle|tree light|headboard light|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
+LAMPS = "lights|lights|sconces|chandeliers|garden lights|outdoor lights|pendants|step lights|lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
 APPLIANCE = (
-    "coffee machine|coffee maker|kettle|toaster|oven|microwave|dishwasher|washing machine|washer|dryer|tumble dryer|"
+    "nightlight|fish tank|aquarium|aquarium heater|heated towel rail|towel rail|towel radiator|immersion heater|patio heater|garden pump|oil diffuser|stove|hob|cooker|bread maker|doorbell chime|hair dryer|fog machine|string lights|gate motor|wine cooler|ice maker|incubator|terrarium|telescope|electric fence|bird feeder|coffee machine|coffee maker|kettle|toaster|oven|microwave|dishwasher|washing machine|washer|dryer|tumble dryer|"
     "fridge|freezer|heater|space heater|radiator|electric blanket|iron|printer|computer|router|pc|monitor|projector|"
     "humidifier|dehumidifier|air purifier|purifier|diffuser|fountain|pump|pool pump|well pump|sprinkler|fireplace|"
     "plug|socket|outlet|smart plug|smart socket|switch|power strip|extension cord|wemo plug|charger|car charger|"
@@ -467,12 +493,12 @@ APPLIANCE = (
     "xbox|amplifier|receiver|subwoofer|soundbar|media server|pond pump|treadmill|massage chair|sewing machine|pump controller|relay|irrigation controller|heat lamp|sunlamp|bug zapper"
 )
 FAN = "fan|fan|ceiling fan|exhaust fan|ventilator|bathroom fan|extractor fan|desk fan|tower fan|ventilation|air purifier|vent fan"
-CLIMATE = "thermostat|thermostat|heating|heater|heat|radiator|air conditioner|air conditioning|ac|a c|aircon|floor heating|underfloor heating|heat pump|climate control|climate|boiler|hvac|smart thermostat|pool heater|towel radiator|furnace"
-COVER = "blinds|blind|curtain|curtains|shade|shades|shutter|shutters|roller blind|roller shutter|roller shutters|venetian blinds|awning|window|skylight|drapes|garage door|gate|door|sun blind|roman shade|smart curtain|screen|projector screen|canopy|sunshade|garage door opener|driveway gate|roof window|hatch"
+CLIMATE = "fan heater|fireplace|towel rail|water heater|hot water|immersion heater|electric heater|split unit|central heating|wood stove|thermostat|thermostat|heating|heater|heat|radiator|air conditioner|air conditioning|ac|a c|aircon|floor heating|underfloor heating|heat pump|climate control|climate|boiler|hvac|smart thermostat|pool heater|towel radiator|furnace"
+COVER = "pergola|pergola roof|pool cover|patio awning|louvers|louvres|cat flap|pet door|loft hatch|front gate|net curtain|blackout blind|dog door|blinds|blind|curtain|curtains|shade|shades|shutter|shutters|roller blind|roller shutter|roller shutters|venetian blinds|awning|window|skylight|drapes|garage door|gate|door|sun blind|roman shade|smart curtain|screen|projector screen|canopy|sunshade|garage door opener|driveway gate|roof window|hatch"
 COVERS = "blinds|curtains|shades|shutters|drapes|windows|garage doors|roller shutters|roller blinds|skylights|awnings|gates|covers|doors"
-VALVE = "valve|water valve|main valve|gas valve|irrigation valve|sprinkler valve|irrigation|irrigation system|sprinklers|water supply|radiator valve|smart water valve|tap|shutoff valve|drip line|drip system|watering system|heating valve"
+VALVE = "garden tap|lawn sprinklers|sprinkler system|drip irrigation|hose|garden hose|main water valve|pool valve|valve|water valve|main valve|gas valve|irrigation valve|sprinkler valve|irrigation|irrigation system|sprinklers|water supply|radiator valve|smart water valve|tap|shutoff valve|drip line|drip system|watering system|heating valve"
 LOCK = "door|door|front door|back door|side door|lock|door lock|smart lock|deadbolt|gate|garage door|main entrance|entrance door|patio door|cellar door|sliding door|gate lock|entry lock|cabinet|safe|main door|sliding doors|kitchen door|shed door|mailbox|terrace door|screen door|basement door|office door"
-MEDIA = "tv|telly|television|speaker|speakers|radio|stereo|smart speaker|sound system|soundbar|music player|hi fi|surround sound|receiver|media player|apple tv|chromecast|echo|sonos|music system|outdoor speakers|projector|home theater|samsung|smart tv|amp|audio system|turntable|jukebox|record player"
+MEDIA = "sound bar|boombox|roku|tv set|dvd player|home cinema|echo dot|tv|telly|television|speaker|speakers|radio|stereo|smart speaker|sound system|soundbar|music player|hi fi|surround sound|receiver|media player|apple tv|chromecast|echo|sonos|music system|outdoor speakers|projector|home theater|samsung|smart tv|amp|audio system|turntable|jukebox|record player"
 VACUUM = "vacuum|vacuum cleaner|robot vacuum|robot|roomba|hoover|robot vacuum cleaner|roborock|robot cleaner|cleaning robot|mop|robot mop|vac|dyson|deebot|cleaner"
 MOWER = "lawn mower|mower|robot mower|lawnmower|robotic mower|automower|grass cutter|mowing robot"
 ACTIVITY = "movie|party|night|morning|evening|dinner|reading|romantic|gaming|cooking|sleep|bedtime|good night|good morning|relax|focus|work|away|vacation|holiday|guest|cleaning|stealth|cinema|sunset|sunrise|christmas|welcome home|leaving|study|yoga|workout|breakfast|date night|thunderstorm|ocean|forest|energy saving|wake up|wind down|concentrate|nightlight|tv time|story time|bath time|pizza night"
@@ -578,6 +604,57 @@ def _owned(rng: random.Random) -> str:
     return f"{person(rng)}'s" if rng.random() < 0.35 else rng.choice(MODIFIERS if rng.random() < 0.6 else NOUNS)
 
 
+BESIDE = (
+    "next to",
+    "above",
+    "over",
+    "behind",
+    "under",
+    "beside",
+    "by",
+    "near",
+    "on",
+    "in front of",
+    "opposite",
+    "around",
+)
+FURNITURE = (
+    "sofa|couch|bed|table|dining table|desk|sink|stove|mirror|window|door|tv|piano|bookshelf|bath|bathtub|shower|crib|"
+    "armchair|fireplace|fridge|stairs|front door|back door|counter|kitchen island|washing machine|coat rack|pond|fence|"
+    "hedge|gate|shed|steps|mailbox|cabinet|wardrobe|shelf|corner|workbench|hot tub|barbecue|big tree|flower bed"
+).split("|")
+COUNTED = (
+    "1|2|3|4|5|6|7|8|9|10|12|one|two|three|four|five|six|seven|left|right|a|b|c|d|number 2|number three|1 2|2 b|3 a|v2|mini|"
+    "pro|max|plus|xl|junior|senior|north|south"
+).split("|")
+
+
+def long_name(noun: str, rng: random.Random) -> str:
+    """A name of three to five words, as people give who have many things."""
+    return rng.choice(
+        (
+            f"{room(rng)} {_owned(rng)} {rng.choice(MODIFIERS)} {noun}",
+            f"{person(rng)}'s {rng.choice(MODIFIERS)} {noun}",
+            f"{_owned(rng)} {noun} {rng.choice(COUNTED)}",
+            f"{room(rng)} {noun} {rng.choice(COUNTED)}",
+            f"{made_up(rng)} {rng.choice(NOUNS)} {noun}",
+            f"{rng.choice(NOUNS)} {rng.choice(NOUNS)} {noun}",
+            f"{rng.choice(MODIFIERS)} {rng.choice(NOUNS)} {noun} {rng.choice(COUNTED)}",
+            f"{rng.choice(NOUNS)} {rng.choice(COUNTED)}",
+            f"{person(rng)} and {person(rng)}'s {noun}",
+            f"{rng.choice(TITLE_WORDS)} {rng.choice(TITLE_WORDS)}",
+            f"{noun} {rng.choice(TITLE_WORDS)}",
+            f"{rng.choice(MODIFIERS)} {noun} {rng.choice(MODIFIERS)}",
+        )
+    )
+
+
+def _named(nouns: str) -> Filler:
+    """A long name around one of these nouns."""
+    noun = one_of(nouns)
+    return lambda rng: long_name(noun(rng), rng)
+
+
 def single(nouns: str) -> Filler:
     """The name of one thing: bare, with a room, a modifier, a number, or a name of its own."""
     noun = one_of(nouns)
@@ -594,11 +671,15 @@ def single(nouns: str) -> Filler:
             return f"{n} {rng.choice(['in', 'in', 'in', 'of', 'at', 'on', 'by'])} {rng.choice(['the ', 'the ', ''])}{room(rng)}"
         if r < 0.85:
             return f"{room(rng)} {_owned(rng)} {n}"
-        if r < 0.89:
-            return f"{n} {rng.choice(['1', '2', '3', '4', '5', 'one', 'two', 'three', 'left', 'right'])}"
-        if r < 0.93:
+        if r < 0.865:
+            return f"{n} {rng.choice(BESIDE)} {rng.choice(('the ', 'the ', 'my ', ''))}{rng.choice(FURNITURE)}"
+        if r < 0.90:
+            return f"{n} {rng.choice(COUNTED)}"
+        if r < 0.92:
             return rng.choice(ODD_NAMES)
-        if r < 0.965:
+        if r < 0.935:
+            return long_name(n, rng)
+        if r < 0.97:
             return f"{made_up(rng)} {n}" if rng.random() < 0.6 else made_up(rng)
         return f"{_owned(rng)} {rng.choice(MODIFIERS)}"
 
@@ -764,6 +845,52 @@ def title(rng: random.Random) -> str:
     return form.format(one, two, three)
 
 
+ARTISTS = (
+    "queen|adele|abba|miles davis|the beatles|pink floyd|taylor swift|bob marley|mozart|bach|beethoven|coldplay|radiohead|elton john|"
+    "green day|the doors|journey|kiss|heart|foreigner|the cars|the police|the who|air|blur|garbage|keane|muse|oasis|bread|"
+    "fleetwood mac|nirvana|led zeppelin|johnny cash|billie holiday|nina simone|prince|madonna|drake|rihanna|daft punk|chopin"
+).split("|")
+
+
+def artist(rng: random.Random) -> str:
+    return rng.choice(
+        (
+            rng.choice(ARTISTS),
+            rng.choice(ARTISTS),
+            rng.choice(ARTISTS),
+            f"{person(rng)} {made_up(rng)}",
+            made_up(rng),
+            f"the {rng.choice(TITLE_WORDS)}s",
+        )
+    )
+
+
+def work(rng: random.Random) -> str:
+    """A song, an album or a film, with who made it."""
+    by = rng.choice(("by", "by", "by", "from"))
+    return f"{title(rng)} {by} {artist(rng)}"
+
+
+def station(rng: random.Random) -> str:
+    """A radio station."""
+    number = f"{rng.randint(88, 107)}.{rng.randint(0, 9)}"
+    call = rng.choice(
+        ("bbc radio", "radio", "capital", "kiss", "heart", "classic", "jazz", "smooth", "virgin", made_up(rng))
+    )
+    return rng.choice(
+        (
+            f"{call} {rng.randint(1, 6)}",
+            f"{call} fm",
+            f"{number} fm",
+            f"radio {made_up(rng)}",
+            f"{made_up(rng)} radio",
+            f"{number}",
+            "the news on npr",
+            f"{call} {number}",
+        )
+    )
+
+
 TITLE_WORDS = (
     "river moon thunder summer blue heart dance fire night train paper silver stone garden window door kitchen lamp "
     "house road rain snow winter golden ocean mirror shadow dream morning evening light dark wild quiet king queen "
@@ -772,6 +899,35 @@ TITLE_WORDS = (
     "letter secret stranger brother sister mother father child baby doctor detective soldier sailor hunter painter "
     "run walk sleep wake fall rise burn drive sing whisper shout forget remember believe return begin escape"
 ).split()
+
+
+def item_made(rng: random.Random) -> str:
+    """What is put on a list: goods with an amount, or a chore, often with the words of orders to a home."""
+    goods = "milk|eggs|light bulbs|batteries|paint|curtains|a lamp|candles|dog food|wine|nails|lock oil|fan belts|blue cheese|green beans|red onions|hot sauce|warm socks|orange peppers|door mats|timers|music books|plant food|filters|chips|bread"
+    amount = (
+        "",
+        "",
+        "some ",
+        "more ",
+        f"{rng.randint(2, 12)} ",
+        f"{spoken(rng.randint(2, 12))} ",
+        "a pack of ",
+        "two bags of ",
+        "a kilo of ",
+    )
+    chore = "clean|fix|paint|open|close|wash|check|replace|dust|sell|buy|water|call|pick up|set up|charge|order|return|measure|turn off|lock"
+    thing = "the oven|the lamp|the garage door|the windows|the car|the gutters|the fan|the curtains|the heating|the plants|the landlord|the tv|the front gate|the vacuum|the lawn mower|mum|the electrician|the timer"
+    if rng.random() < 0.5:
+        return f"{rng.choice(amount)}{rng.choice(goods.split('|'))}"
+    return f"{rng.choice(chore.split('|'))} {rng.choice(thing.split('|'))}"
+
+
+def message_made(rng: random.Random) -> str:
+    """What is announced."""
+    who = rng.choice(("i", "we", "the kids", person(rng), "grandma", "the plumber", "the guests", "everybody"))
+    does = "will be home soon|will be there in ten minutes|need to leave now|is here|are on the way|have to be quiet|should come down|left the lights on|should turn off the tv|must lock the door|will be late|can open the presents"
+    call = "come to dinner|get in the car|turn off your screens|close your windows|bring down the laundry|time to get up|it is snowing|the cake is ready|lunch in five minutes|the game is on|go to sleep|the heating is broken"
+    return f"{who} {rng.choice(does.split('|'))}" if rng.random() < 0.5 else rng.choice(call.split("|"))
 
 
 def duration(rng: random.Random) -> str:
@@ -840,7 +996,24 @@ def clock(rng: random.Random) -> str:
     if r < 0.2:
         return f"{hour}:{rng.choice(['00', '15', '30', '45', '05'])}{rng.choice(['', ' am', ' pm'])}"
     if r < 0.3:
-        return rng.choice(["half past", "quarter past", "quarter to", "ten to"]) + f" {said}"
+        return (
+            rng.choice(
+                [
+                    "half past",
+                    "half past",
+                    "quarter past",
+                    "a quarter past",
+                    "quarter to",
+                    "a quarter to",
+                    "ten to",
+                    "ten past",
+                    "twenty past",
+                    "five to",
+                    "half",
+                ]
+            )
+            + f" {said}"
+        )
     if r < 0.36:
         return rng.choice(
             [
@@ -1215,5 +1388,50 @@ FILLERS |= {
     "alltheway": one_of("all the way|all the way|completely|fully|to the max|to the top|right"),
     "anycolor": one_of("a random color|random|a different color|some random color|another color|a nice color|something warm|a warmer color|a cooler color|a romantic color"),
     "loudest": one_of("loudest|the loudest|the loudest setting|the highest|max|the lowest|the lowest setting|the maximum|quietest|the highest level|full blast"),
+}  # fmt: skip
+_UTMOST = "the max|max|maximum|the maximum|min|minimum|the minimum|the lowest|lowest|the highest|highest|full|half|the lowest setting|the highest setting|the highest level|the lowest level|maximum level|minimum level|full power|its maximum|its minimum|the lowest possible|the highest possible"
+FILLERS |= {
+    "turnon": one_of("turn on|turn on|switch on|put on|power on"),
+    "turnoff": one_of("turn off|turn off|turn off|switch off|shut off|power off"),
+    "utmost": one_of(_UTMOST),
+    "amount": mix((3, percent), (2, one_of(_UTMOST)), (1, one_of("a quarter|a third|two thirds|three quarters|half|a hundred percent|a hundred|one hundred|100 %|0 %|zero|ten|5"))),
+    "top": one_of("full|max|maximum|minimum|lowest|highest|half|min|the highest|the lowest|the maximum"),
+    "asbright": one_of("as bright as possible|as bright as it goes|as bright as it gets|as bright as they go|as dim as possible|as dim as it goes|as bright as can be|as dark as possible|as low as possible|as low as it goes|as high as it goes"),
+    "asloud": one_of("as loud as possible|as loud as it goes|as loud as it gets|as quiet as possible|as quiet as it goes|as low as possible|as high as it goes"),
+    "fully": one_of("all the way|all the way|completely|fully"),
+    "fullword": one_of("fully|all the way|completely"),
+    "lightword": one_of("lights|lights|light|lamps|lighting"),
+    "rarething": mix((3, single("walkway|fountain|pergola|aquarium|fireplace|sprinklers|irrigation|pool pump|heat lamp|towel rail|heated towel rail|nightlight|christmas tree|string lights|display cabinet|chandelier|sconces|dehumidifier|diffuser|purifier|water heater|kettle|boiler|doorbell|projector|soundbar|pond|hot tub|jacuzzi|sauna|patio heater|garden lights|fairy lights|waterfall|bird bath heater|fire pit|fish tank|terrarium|greenhouse heater|electric blanket|humidifier|air fryer|bug zapper|mosquito trap|neon sign|disco ball|lava lamp|grow light|uv lamp|aroma diffuser|hob|cooker|telly|stereo|extractor|lawn sprinkler|outdoor heater|infrared heater|gutter heating|driveway heating|siren|alarm|security lights|pet fountain|cat fountain|bread maker|vacuum pump|compressor|server rack|ups|router")), (1, single(APPLIANCE))),
+    "outdoor": single("sprinklers|sprinkler|irrigation|fountain|watering|pool pump|waterfall|pond pump|misters|drip line|hose|lawn sprinklers|garden pump"),
+    "kettle": one_of("kettle|telly|heating|radio|lights|oven|coffee machine|fire|tv|immersion|fairy lights|tunes"),
+    "heatable": mix((2, one_of("pool|hot tub|bath|house|water tank|sauna|jacuzzi|whole house|spa|flat|greenhouse|garage|conservatory")), (1, room)),
+    "long": mix((2, _named(LAMP)), (1, _named(APPLIANCE)), (1, _named(FAN)), (1, _named(MEDIA))),
+    "everylight": one_of("everything|every device|all the lights|all lights|all of it|every light|all the devices|everything in the house"),
+    "butnot": one_of("except|except|except for|but|but not|but for|apart from|other than|besides|excluding|aside from|save for|without"),
+    "exceptplace": mix((3, room), (1, lambda rng: f"{room(rng)} {rng.choice(('one', 'light', 'lamp', 'ones', 'lights'))}"), (1, single(LAMP)), (1, one_of("|".join(FLOORS)))),
+    "exceptone": mix((2, room), (1, one_of("|".join(MODIFIERS))), (1, lambda rng: f"{person(rng)}'s")),
+    "alldoors": one_of("all the doors|every door|all doors|the doors|all the locks"),
+    "tank": single("pool|hot tub|water heater|boiler|aquarium|water|fish tank|spa|sauna|jacuzzi|oven|water tank"),
+    "heated": single("water heater|boiler|pool|hot tub|oven|sauna|towel rail|aquarium|kettle|fridge|freezer|wine cooler|radiator|heater|floor heating"),
+    "fanword": one_of("fan|fan|ceiling fan|ventilation|extractor|purifier"),
+    "gateish": mix((2, single("gate|garden gate|front gate|driveway gate|garage|garage door|pet door|cat flap|skylight|pool cover|hatch|barn door|door|window|pergola roof|tent|greenhouse vent|vent|damper")), (1, single(COVER))),
+    "awning": single("awning|sunshade|sun sail|canopy|patio awning|marquee|pergola shade|sun awning"),
+    "coverword": one_of("blinds|curtains|shades|shutters|window|blind|curtain|windows|drapes|roller blinds|awning|skylight"),
+    "doorword": one_of("door|lock|doors|door|door lock|gate|deadbolt"),
+    "tvshow": one_of("tv show|tv show|tv series|series|show|sitcom|documentary|episode|movie|film|cartoon|anime"),
+    "podcastword": one_of("podcast|podcast|audiobook|radio show|audio book|episode"),
+    "albumword": one_of("album|album|song|track|record|single|movie|film"),
+    "artistword": one_of("artist|band|singer|composer|group|rapper"),
+    "stationword": one_of("station|radio station|channel|station"),
+    "playlistword": one_of("playlist|playlist|mix|album|radio|station|podcast|soundtrack"),
+    "genre": one_of("jazz|rock|classical|blues|reggae|country|hip hop|rap|pop|techno|house|folk|opera|metal|punk|soul|funk|disco|ambient|latin|salsa|gospel|bluegrass|lofi|swing|eighties|nineties|christmas|holiday|children's|relaxing|workout|party|sleep|dinner|movie"),
+    "artist": artist,
+    "work": work,
+    "station": station,
+    "musicbare": one_of("music|music|music|tunes|audio"),
+    "oddduration": mix((2, one_of("1/2 a minute|1/2 an hour|1/2 hour|1/2 minute|half a minute|half an hour|half hour|a half hour|a minute and a half|an hour and a half|an hour and a quarter|a quarter of an hour|quarter of an hour|quarter hour|three quarters of an hour|1 and a half hours|one and a half minutes|two and a half hours|2 and a half minutes|1 1/2 hours|2 1/2 hours|5 1/2 minutes|1.5 hours|2.5 minutes|an hour|a minute|one hour and a half|two hours and a quarter|90 secs|30 sec|five mins|10 mins|2 hrs|1 hr|an hour thirty|one hour thirty|a couple of hours|a couple minutes|a few minutes|45 s|1/4 hour|3/4 of an hour")), (1, lambda rng: f"{rng.randint(1, 12)} {rng.choice(('hours', 'hour', 'hrs'))} {rng.choice(('', 'and '))}{rng.randint(1, 59)} {rng.choice(('minutes', 'mins', 'minute'))}"), (1, lambda rng: f"{spoken(rng.randint(1, 12))} and a half {rng.choice(('minutes', 'hours'))}"), (1, duration)),
+    "anyitem": mix((3, item_made), (3, lambda rng: SAMPLER.fill("item", rng))),
+    "anymessage": mix((2, message_made), (2, lambda rng: SAMPLER.fill("message", rng))),
+    "scenelong": mix((3, one_of(ACTIVITY)), (2, lambda rng: f"{rng.choice(TITLE_WORDS)} {rng.choice(TITLE_WORDS)}"), (1, made_up), (1, lambda rng: f"{person(rng)}'s {rng.choice(ACTIVITY.split('|'))}"), (1, lambda rng: f"{room(rng)} {rng.choice(ACTIVITY.split('|'))}"), (1, one_of("all off|lights out|leave home|arm away|open house|close up|turn down service|cool down|warm welcome|mute all|good bye|rise and shine|party time"))),
 }  # fmt: skip
 SAMPLER = Sampler(FILLERS)
