@@ -36,6 +36,10 @@ def _kind(*kinds: Kind, classes: str = "") -> Fits:
     return lambda d: d.kind in kinds and (not wanted or d.device_class in wanted)
 
 
+def _dries(d: Device) -> bool:
+    return d.device_class == "dehumidifier" or "dehumidifier" in words_of(d.name)
+
+
 def _named(fits: Fits, *tokens: str) -> Fits:
     """As `fits`, and the device's name says so too."""
     return lambda d: fits(d) and bool(set(tokens) & set(words_of(d.name)))
@@ -77,7 +81,8 @@ KINDS: Mapping[str, Fits] = MappingProxyType(
         **dict.fromkeys("mower lawnmower lawn".split(), _kind(Kind.LAWN_MOWER)),
         **dict.fromkeys("scene mode script routine".split(), _kind(Kind.SCENE, Kind.SCRIPT)),
         "button": _kind(Kind.BUTTON), "siren": _kind(Kind.SIREN), "alarm": _kind(Kind.SIREN),
-        **dict.fromkeys("humidifier dehumidifier".split(), _kind(Kind.HUMIDIFIER)),
+        "humidifier": lambda d: d.kind == Kind.HUMIDIFIER and not _dries(d),
+        "dehumidifier": lambda d: _dries(d),
         "purifier": _kind(Kind.FAN, Kind.HUMIDIFIER),
         **dict.fromkeys("person people everyone anyone everybody anybody somebody someone who family".split(), _kind(Kind.PERSON)),
         "list": _kind(Kind.TODO),
@@ -261,6 +266,8 @@ class Index:
 def _near(a: str, b: str) -> bool:
     if len(a) < 4 or abs(len(a) - len(b)) > 2:
         return a == b
+    if a in (f"de{b}", f"un{b}") or b in (f"de{a}", f"un{a}"):
+        return False  # a dehumidifier does the opposite of what a humidifier does
     if OSA.distance(a, b) <= (1 if len(a) < 8 else 2):
         return True
     return len(a) > 5 and jellyfish.metaphone(a) == jellyfish.metaphone(b)

@@ -70,7 +70,29 @@ def _wish(parse: Parse, scene: _Scene) -> Wish:
         return _SPECIAL[parse.intent](parse, scene)
     if parse.intent in CHORES:
         return Wish(parse.intent, (), _chore_slots(parse))
-    return _order(parse, scene)
+    return _order(_meant_for_robots(parse, scene), scene)
+
+
+# What is said of a player and of a robot alike ("pause Rosie"), by the kind of what is named.
+_ROBOTS: Mapping[str, tuple[tuple[Kind, str], ...]] = MappingProxyType(
+    {
+        "media_pause": ((Kind.VACUUM, "vacuum_pause"),), "media_stop": ((Kind.VACUUM, "vacuum_stop"),),
+        "vacuum_start": ((Kind.LAWN_MOWER, "mower_start"),), "vacuum_dock": ((Kind.LAWN_MOWER, "mower_dock"),),
+        "mower_start": ((Kind.VACUUM, "vacuum_start"),), "mower_dock": ((Kind.VACUUM, "vacuum_dock"),),
+    }
+)  # fmt: skip
+
+
+def _meant_for_robots(parse: Parse, scene: _Scene) -> Parse:
+    """The verb of the robot that is named, where nothing of that name has the verb that was read."""
+    what, where = parse.slots.get("what", ""), parse.slots.get("where")
+    others = _ROBOTS.get(parse.intent, ())
+    if not what or not others or find(scene.index, what, where, scene.area, _FITS[parse.intent]).devices:
+        return parse
+    for kind, intent in others:
+        if len(find(scene.index, what, where, scene.area, _is(kind)).devices) == 1:
+            return Parse(intent, parse.slots)
+    return parse
 
 
 # --- Orders to devices -----------------------------------------------------------------------------------------------
@@ -232,6 +254,8 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     same = tuple(d for i in spoken_of if (d := scene.index.home.device(i)) and _FITS[intent](d))
     if same and not where:
         return same
+    if intent == "vacuum_clean_area" and where and scene.index.place(where) is None:
+        raise _StopError(Trouble(Because.NO_SUCH_ROOM, where, intent))
     if intent in ("vacuum_clean_area", "vacuum_start"):
         found = Found(_around(scene, None, _FITS[intent])[:1])  # who wants it clean does not mind which robot cleans
     elif intent in ("turn_on", "turn_off") and where:
@@ -242,6 +266,9 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", intent))
     else:
         found = _nearest(_around(scene, where, _FITS[intent]), scene)
+    spoken = tuple(d for d in found.devices if d.id in scene.last)
+    if found.ambiguous and spoken and not where:
+        return spoken  # rather than to ask: what was spoken of the turn before
     if found.ambiguous:
         raise _StopError(Trouble(Because.WHICH, noun or "", intent, tuple(d.id for d in found.devices)))
     if not found.devices:
@@ -252,6 +279,8 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
         and not scene.area
         and len({d.area for d in found.devices}) > 1
     ):
+        if spoken:
+            return spoken
         raise _StopError(Trouble(Because.WHICH_ROOM, noun or "", intent, tuple(d.id for d in found.devices)))
     return found.devices
 
@@ -422,6 +451,16 @@ def _tone(to: str) -> Slots | None:
     return None if white is None else {"kelvin": white}
 
 
+def _mode(to: str) -> str:
+    """The word of the mode: "dry mode" is dry."""
+    return " ".join(w for w in to.split() if w not in ("mode", "setting", "preset", "the")) or to
+
+
+def _intensity(to: str) -> float | str:
+    share = values.share(to)
+    return to if share is None else share
+
+
 def _speed(to: str) -> float | None:
     return values.share(to)
 
@@ -430,7 +469,7 @@ _VALUES: Mapping[str, Callable[[str], SlotValue | Slots | None]] = MappingProxyT
     {
         "set_brightness": _brightness, "set_position": values.share, "set_volume": values.share, "set_fan_speed": _speed,
         "set_humidity": values.share, "set_temperature": _temperature, "set_color": _color, "set_color_temp": _tone,
-        "set_interval": values.duration,
+        "set_interval": values.duration, "set_mode": _mode, "set_intensity": _intensity,
     }
 )  # fmt: skip
 
@@ -455,10 +494,19 @@ def _chore_slots(parse: Parse) -> Slots:
             if seconds is None:
                 raise _StopError(Trouble(Because.BAD_VALUE, parse.slots[slot], parse.intent))
             slots[key] = seconds
+    if "command" in slots and "for" in parse.slots:
+        slots["command"] = _without_delay(str(slots["command"]), parse.slots["for"])
     needs_time = parse.intent in ("timer_start", "timer_add", "timer_subtract", "delayed_command")
     if (needs_time and "seconds" not in slots) or (parse.intent == "delayed_command" and "command" not in slots):
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", parse.intent))
     return slots
+
+
+def _without_delay(command: str, delay: str) -> str:
+    """The order that is put off, without the delay where it was copied along: it is not to be put off twice."""
+    for word in ("in", "after"):
+        command = command.removesuffix(f" {word} {delay}").removeprefix(f"{word} {delay} ")
+    return command
 
 
 def _lists(parse: Parse, scene: _Scene) -> Wish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -53,17 +54,29 @@ async def understand(
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
     resolution = resolve(parses, home, area=area, last=last)
-    if resolution.outcome is Outcome.ACT and (confidence < needed or _overlooked(parses, said, home, resolution)):
+    unsure = confidence < needed or _overlooked(parses, said, home, resolution) or _denied(said)
+    if resolution.outcome is Outcome.ACT and unsure:
         resolution = _refusal(Because.NOT_UNDERSTOOD)
     return Understanding(resolution, line, confidence, parses)
 
 
 def _untangled(parse: Parse, said: Sequence[str]) -> Parse:
-    """Each word that was said is of one slot: a room that was copied out of the thing's own name is no place beside it."""
+    """Each word that was said is of one slot: a room that was copied out of the thing's own name is no place beside it.
+
+    Nor is the delay a part of what is to be done after it.
+    """
+    if "command" in parse.slots and (delay := parse.slots.get("for", "")):
+        command = re.sub(rf" ?\b(in|after) {re.escape(delay)}$", "", parse.slots["command"])
+        return replace(parse, slots={**parse.slots, "command": command or parse.slots["command"]})
     what, where = parse.slots.get("what", "").split(), parse.slots.get("where", "").split()
     if not where or _count(what, where) == 0 or _count(said, where) > 1:
         return parse
     return replace(parse, slots={slot: span for slot, span in parse.slots.items() if slot != "where"})
+
+
+def _denied(said: Sequence[str]) -> bool:
+    """It asks whether something was done, or says that nothing needs to be: the opposite of an order in nearly its words."""
+    return said[0] == "did" or bool(_count(said, ["no", "need"]))
 
 
 def _overlooked(parses: Sequence[Parse], said: Sequence[str], home: Home, meant: Resolution) -> bool:

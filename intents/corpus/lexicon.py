@@ -1434,4 +1434,4 @@ FILLERS |= {
     "anymessage": mix((2, message_made), (2, lambda rng: SAMPLER.fill("message", rng))),
     "scenelong": mix((3, one_of(ACTIVITY)), (2, lambda rng: f"{rng.choice(TITLE_WORDS)} {rng.choice(TITLE_WORDS)}"), (1, made_up), (1, lambda rng: f"{person(rng)}'s {rng.choice(ACTIVITY.split('|'))}"), (1, lambda rng: f"{room(rng)} {rng.choice(ACTIVITY.split('|'))}"), (1, one_of("all off|lights out|leave home|arm away|open house|close up|turn down service|cool down|warm welcome|mute all|good bye|rise and shine|party time"))),
 }  # fmt: skip
-SAMPLER = Sampler(FILLERS)
+SAMPLER: Sampler = Sampler(FILLERS)
