@@ -162,6 +162,7 @@ def test_conventions_keep_to_the_protocol_on_nonsense() -> None:
     for convention in conventions(Settings()):
         assert convention.announcements
         assert all(not message.retain for message in convention.greeting())
+        assert convention.announce(Message("somebody/else", b"{}")) is None
         for topic in convention.announcements:
             message = Message(topic.replace("+", "x"), b"\xff{[")
             announced = convention.announce(message)
@@ -202,6 +203,18 @@ def test_every_command_and_option_says_what_it_does() -> None:
     mute = Typer(add_completion=False)
     mute.command()(lambda: None)
     assert silent(get_command(mute), "mute") == ["mute"]
+
+
+def called(command: Any, name: str) -> set[str]:
+    """The words that call this command and each one below it."""
+    below = getattr(command, "commands", {})
+    return {name}.union(*(called(inner, f"{name} {word}") for word, inner in below.items()))
+
+
+def test_the_readme_shows_commands_that_are_there() -> None:
+    shown = re.findall(r"^    (hub [a-z]+(?: [a-z]+)?)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(shown) >= 5
+    assert set(shown) <= called(get_command(app), "hub")
 
 
 def uncommented(text: str) -> str:
