@@ -18,9 +18,13 @@ import torch
 from safetensors.torch import save_file
 
 from models import ModelError
-from models.export.checkpoint import open_checkpoint, our_name
-from models.export.gguf import LlamaConfig
-from models.export.stand_in import random_tensors
+from models.export.check import check_card
+from models.export.checkpoint import Checkpoint, Shape, open_checkpoint, our_name
+from models.export.convert import export
+from models.export.forms import Array, Lazy
+from models.export.gguf import LlamaConfig, stream_gguf
+from models.export.stand_in import random_tensors, vocabulary
+from models.export.verify import Compared, compare, native_logits, sample_tokens, torch_logits
 
 CONFIG = LlamaConfig(dim=96, layers=2, heads=6, kv_heads=3, ffn=160, vocab=400, context=256, tied=False)
 WEIGHTS = random_tensors(CONFIG, seed=3)
@@ -324,3 +328,115 @@ def test_files_that_lie_about_sizes_or_places_are_refused(tmp_path: Path) -> Non
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../model.safetensors"}}))
     with pytest.raises(ModelError, match="outside"):
         open_checkpoint(tmp_path, preset(tmp_path))
+
+
+def checkpoint_of(config: LlamaConfig, seed: int = 3, rope_scale: float = 1.0) -> Checkpoint:
+    def lazy(array: Array) -> Lazy:
+        return Lazy(array.shape, lambda: array)
+
+    tensors = {name: lazy(array) for name, array in random_tensors(config, seed).items()}
+    return Checkpoint(Path("made-here.pth"), "made here", Shape(config, rope_scale), tensors)
+
+
+def nearness(tmp_path: Path, load: Callable[[str], Array], rope_scale: float = 1.0) -> Compared:
+    """How near the GGUF of what `load` gives is to the checkpoint as it should be read."""
+    right = checkpoint_of(CONFIG, rope_scale=rope_scale)
+    file = tmp_path / "m.gguf"
+    stream_gguf(
+        file, config=CONFIG, load=load, vocabulary=vocabulary([]), metadata={}, rope_scale=right.shape.rope_scale
+    )
+    tokens = sample_tokens(CONFIG.vocab)
+    return compare(torch_logits(right.shape, right.load, tokens), native_logits(file, tokens))
+
+
+@pytest.mark.parametrize("rope_scale", [1.0, 4.0])
+def test_llama_cpp_computes_what_pytorch_computes(tmp_path: Path, rope_scale: float) -> None:
+    result = nearness(tmp_path, WEIGHTS.__getitem__, rope_scale)
+    assert result.same
+    assert result.positions == 64
+
+
+def test_planted_faults_are_seen(tmp_path: Path) -> None:
+    from models.export.gguf import interleave_rope
+
+    name = "layers.0.q.weight"
+    undone = WEIGHTS[name].reshape(6, 8, 2, 96).swapaxes(1, 2).reshape(96, 96)
+    np.testing.assert_array_equal(interleave_rope(undone, 6), WEIGHTS[name])
+    wrong = checkpoint_fused_otherwise(tmp_path)
+    faults: dict[str, dict[str, Array]] = {
+        "not permuted": {name: undone},
+        "the other order of the fused tensor": {n: wrong.load(n) for n in WEIGHTS if n.split(".")[-2] in "qkv"},
+        "one tensor in the place of another": {"layers.1.up.weight": WEIGHTS["layers.1.gate.weight"]},
+        "a row further": {"layers.1.down.weight": np.roll(WEIGHTS["layers.1.down.weight"], 1, 0)},
+    }
+    for fault, tensors in faults.items():
+        assert not nearness(tmp_path, (WEIGHTS | tensors).__getitem__).same, fault
+
+
+def checkpoint_fused_otherwise(folder: Path) -> Checkpoint:
+    state = {name.replace("attn.qkv", "attn.attn"): value for name, value in litgpt(old=False).items()}
+    torch.save(state, folder / "wrong.pth")
+    return open_checkpoint(folder / "wrong.pth", preset(folder))
+
+
+def write_tokenizer(path: Path) -> Path:
+    import sentencepiece
+
+    with path.open("wb") as out:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["turn on the lamp in the kitchen", "turn off the lights", "close the blinds"]),
+            model_writer=out,
+            vocab_size=300,
+            model_type="bpe",
+            character_coverage=1.0,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            minloglevel=2,
+        )
+    return path
+
+
+@pytest.mark.parametrize("kind", ["f16", "q4_k_m"])
+def test_a_checkpoint_becomes_a_file_with_a_card(tmp_path: Path, kind: str) -> None:
+    write_tokenizer(tmp_path / "tokenizer.model")
+    checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "out/m.gguf"
+    heard: list[tuple[int, int]] = []
+    result = export(checkpoint, file, kind=kind, license="apache-2.0", progress=lambda a, b: heard.append((a, b)))
+    assert result.same
+    assert heard[-1][0] == heard[-1][1] > heard[0][0]
+    assert sorted(p.name for p in file.parent.iterdir()) == ["m.gguf", "m.json"]
+    card = check_card(file)
+    assert card["license"] == "apache-2.0"
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match="not the file"):
+        check_card(file)
+
+
+def test_an_export_that_fails_or_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.model")
+    checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "out/m.gguf"
+
+    def interrupt(done: int, whole: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(checkpoint, file, progress=interrupt)
+    with pytest.raises(ModelError, match="no such type"):
+        export(checkpoint, file, kind="q3_x")
+    tensors = dict(checkpoint.tensors) | {"layers.0.up.weight": Lazy((160, 96), lambda: np.full((160, 96), 1e9))}
+    with pytest.raises(ModelError, match="cannot hold"):
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file)
+    assert list(file.parent.iterdir()) == []
+
+
+def test_what_llama_cpp_cannot_open_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(200))
+    with pytest.raises(ModelError, match=r"llama\.cpp"):
+        native_logits(tmp_path / "m.gguf", [1, 2])

@@ -27,11 +27,12 @@ def card(file: Path, made: Mapping[str, object], scores: Mapping[str, float]) ->
 
     architecture = str(value("general.architecture"))
     kind = value("general.file_type")
-    content = file.read_bytes()
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     return {
         "file": file.name,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": file.stat().st_size,
+        "sha256": digest,
         "license": value("general.license"),
         "description": value("general.description"),
         "architecture": architecture,

@@ -8,8 +8,9 @@ space after every symbol as well as at the start, so text is cut as SentencePiec
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -116,21 +117,60 @@ def write_gguf(
     """
     _check(config, tensors)
     vocabulary = sentencepiece.read(tokenizer_model) if isinstance(tokenizer_model, Path) else tokenizer_model
+    stream_gguf(path, config=config, load=tensors.__getitem__, vocabulary=vocabulary, metadata=metadata, dtype=dtype)
+
+
+def stream_gguf(
+    path: Path,
+    *,
+    config: LlamaConfig,
+    load: Callable[[str], Array],
+    vocabulary: SentencePieceModel,
+    metadata: Mapping[str, str],
+    dtype: Literal["f16", "f32"] = "f16",
+    rope_scale: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Like `write_gguf`, with one tensor at a time in memory: `load` gives that of a name when its turn comes.
+
+    `progress` hears how many of the bytes of all tensors are written. Raises ModelError.
+    """
+    sizes = stored_bytes(config, dtype)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     writer = gguf.GGUFWriter(temporary, "llama")
     try:
         _write_config(writer, config, dtype, metadata)
+        if rope_scale != 1:
+            writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+            writer.add_rope_scaling_factor(rope_scale)
         _write_vocabulary(writer, vocabulary, config.vocab)
-        for name, array in _converted(config, tensors, dtype):
-            writer.add_tensor(name, array)
+        for name, shape in shapes(config).items():
+            writer.add_tensor_info(gguf_name(name), shape, _kind(shape, dtype), sizes[name])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
+        done, whole = 0, sum(sizes.values())
+        for name, size in sizes.items():
+            writer.write_tensor_data(_converted(config, name, load(name), dtype))
+            done += size
+            if progress is not None:
+                progress(done, whole)
         writer.close()
         temporary.replace(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         writer.close()
         temporary.unlink(missing_ok=True)
+
+
+def stored_bytes(config: LlamaConfig, dtype: Literal["f16", "f32"]) -> dict[str, int]:
+    """What each tensor takes in the file."""
+    return {name: math.prod(shape) * _kind(shape, dtype).itemsize for name, shape in shapes(config).items()}
+
+
+def _kind(shape: tuple[int, ...], dtype: Literal["f16", "f32"]) -> np.dtype[np.generic]:
+    return np.dtype(np.float16 if dtype == "f16" and len(shape) == 2 else np.float32)
 
 
 def _check(config: LlamaConfig, tensors: Mapping[str, Array]) -> None:
@@ -184,16 +224,15 @@ def _write_vocabulary(writer: gguf.GGUFWriter, model: SentencePieceModel, size: 
     writer.add_add_space_prefix(model.add_space_prefix)
 
 
-def _converted(
-    config: LlamaConfig, tensors: Mapping[str, Array], dtype: Literal["f16", "f32"]
-) -> Iterator[tuple[str, Array]]:
-    for name in shapes(config):
-        array = tensors[name]
-        part = name.split(".")[-2]
-        if part in ("q", "k"):
-            array = interleave_rope(array, config.heads if part == "q" else config.kv_heads)
-        kind = np.float16 if dtype == "f16" and array.ndim == 2 else np.float32
-        yield gguf_name(name), np.ascontiguousarray(array, dtype=kind)
+def _converted(config: LlamaConfig, name: str, array: Array, dtype: Literal["f16", "f32"]) -> Array:
+    part = name.split(".")[-2]
+    if part in ("q", "k"):
+        array = interleave_rope(array, config.heads if part == "q" else config.kv_heads)
+    with np.errstate(over="ignore"):
+        stored: Array = np.ascontiguousarray(array, dtype=_kind(array.shape, dtype))
+    if not np.isfinite(stored).all():
+        raise ModelError(f"{name} has numbers that {dtype} cannot hold")
+    return stored
 
 
 def interleave_rope(weight: Array, heads: int) -> Array:

@@ -20,6 +20,7 @@ FILE_TYPES: Mapping[str, int] = {
     "q4_k_s": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_S,
     "q4_k_m": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
     "iq4_nl": llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_NL,
+    "q5_k_m": llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_K_M,
     "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
 }
 # ggml's numbers of single tensor types.
@@ -73,6 +74,9 @@ def quantise(
             raise ModelError(f"{f16}: llama.cpp could not make a {type} file of it (exit code {child.exitcode})")
         temporary.replace(out)
     finally:
+        if child.is_alive():  # Ctrl-C came
+            child.kill()
+            child.join()
         temporary.unlink(missing_ok=True)
 
 
