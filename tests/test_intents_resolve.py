@@ -189,3 +189,52 @@ def test_a_broken_home_is_an_error_with_its_place(data: object) -> None:
 
 def test_an_empty_home_refuses_everything() -> None:
     assert resolve(read("<turn_on><what> lamp"), Home(())).outcome is Outcome.REFUSE
+
+
+RARE = home(
+    {
+        "devices": [
+            {"id": "v", "name": "Rosie", "kind": "vacuum", "capabilities": ["vacuum"], "area": "Hall"},
+            {"id": "m", "name": "Mo", "kind": "lawn_mower", "capabilities": ["mower"]},
+            {"id": "h", "name": "Humidifier", "kind": "humidifier", "capabilities": ["on_off", "mode", "intensity"]},
+            {"id": "a", "name": "Bar", "kind": "media_player", "capabilities": ["volume", "playback"], "area": "Hall"},
+            {"id": "b", "name": "Box", "kind": "media_player", "capabilities": ["volume", "playback"], "area": "Den"},
+        ]
+    },
+    "rare",
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "intent", "target", "slots"),
+    [
+        ("<media_pause><what> rosie", "vacuum_pause", "v", {}),
+        ("<vacuum_dock><what> mo", "mower_dock", "m", {}),
+        ("<media_pause><what> bar", "media_pause", "a", {}),
+        ("<set_mode><what> humidifier<to> sleep mode", "set_mode", "h", {"value": "sleep"}),
+        ("<set_intensity><what> humidifier<to> 40 percent", "set_intensity", "h", {"value": 40}),
+        ("<set_volume><up>", "set_volume", "b", {"delta": 10}),  # what the turn before was about
+    ],
+)
+def test_verbs_and_values_of_rare_things(line: str, intent: str, target: str, slots: dict[str, SlotValue]) -> None:
+    (wish,) = resolve(read(line), RARE, last=("b",)).wishes
+    assert (wish.intent, wish.targets, dict(wish.slots)) == (intent, (target,), slots)
+
+
+@pytest.mark.parametrize(
+    ("line", "because"),
+    [
+        ("<turn_off><what> dehumidifier", Because.NO_SUCH_DEVICE),
+        ("<vacuum_clean_area><where> cellar", Because.NO_SUCH_ROOM),
+        ("<set_volume><up>", Because.WHICH),
+    ],
+)
+def test_near_is_not_there(line: str, because: Because) -> None:
+    trouble = resolve(read(line), RARE).trouble
+    assert trouble is not None
+    assert trouble.because is because
+
+
+def test_a_delay_is_not_put_off_twice() -> None:
+    (wish,) = resolve(read("<delayed_command><for> five minutes<command> open the box in five minutes"), RARE).wishes
+    assert dict(wish.slots) == {"seconds": 300, "command": "open the box"}
