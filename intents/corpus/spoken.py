@@ -161,7 +161,6 @@ SWITCH: tuple[Family, ...] = (
             "(turn|switch) {the} {what:long} on",
             "(activate|enable|engage|power up|power on) {the} {what:rarething}",
             "get {the} {what:rarething} (working|running|going)",
-            "{what:lightword} [please]",
             "let there be {what:lightword} [in {the} {where:room}]",
         ),
     ),
@@ -836,7 +835,7 @@ CHORES: tuple[Family, ...] = (
         1,
         "vacuum_clean_area",
         "",
-        ("give {the} {where:room} (a [quick] (clean|hoover|sweep)|a once over)", "(hoover|vacuum|sweep|mop) {the} {where:area} [please|now]", "{where:room} (vacuum|hoover|clean)", "there are crumbs in {the} {where:room}", "(get|let|tell) {the} {what:vacuum} (to do|do|to start in|start in) {the} {where:room}"),
+        ("give {the} {where:room} (a [quick] (clean|hoover|sweep)|a once over)", "(hoover|vacuum|sweep|mop) {the} {where:area} [please|now]", "there are crumbs in {the} {where:room}", "(get|let|tell) {the} {what:vacuum} (to do|do|to start in|start in) {the} {where:room}"),
     ),
     (
         0.7,
