@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 settings_app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
 app.add_typer(settings_app, name="settings")
+model_app = typer.Typer(help="Look at, export and verify language models.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 
 Config = Annotated[
     Path | None,
@@ -190,6 +192,47 @@ def settings_path(config: Config = None) -> None:
     typer.echo(found or files.user_file())
     if found is None:
         typer.echo("(this file does not exist: the defaults are used)", err=True)
+
+
+Preset = Annotated[
+    str, typer.Option("--preset", help="The shape, where the checkpoint does not say it; or config.json.")
+]
+
+
+@model_app.command("inspect")
+def model_inspect(checkpoint: Path, preset: Preset = "") -> None:
+    """Say what a checkpoint is, and whether it can be exported."""
+    with _reported(1):
+        from hub import export
+
+        typer.echo(export.describe(checkpoint, preset))
+
+
+@model_app.command("export")
+def model_export(
+    checkpoint: Path,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.gguf", help="Where to write it; a card goes beside it.")],
+    kind: Annotated[str, typer.Option("--type", help="f16, q8_0, q5_k_m, q4_k_m, q4_k_s, q4_0 or iq4_nl.")] = "q4_k_m",
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="A SentencePiece model [tokenizer.model beside the checkpoint].")
+    ] = None,
+    preset: Preset = "",
+    license: Annotated[str, typer.Option("--license", help="The licence of the weights, as an SPDX name.")] = "",
+) -> None:
+    """Make a GGUF of a checkpoint, and compare what llama.cpp computes from it with PyTorch."""
+    with _reported(1):
+        from hub import export
+
+        typer.echo(export.run(checkpoint, out, kind, tokenizer, preset, license))
+
+
+@model_app.command("verify")
+def model_verify(file: Path) -> None:
+    """Say whether a model file is the one that the card beside it describes."""
+    with _reported(1):
+        from models.export import check
+
+        typer.echo(f"{file} is as {check.check_card(file)['file']}'s card says.")
 
 
 def _print_line(line: str) -> None:

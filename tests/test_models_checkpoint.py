@@ -440,3 +440,26 @@ def test_what_llama_cpp_cannot_open_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(200))
     with pytest.raises(ModelError, match=r"llama\.cpp"):
         native_logits(tmp_path / "m.gguf", [1, 2])
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.model")
+    write_tinyllama(tmp_path)
+    file = tmp_path / "m.gguf"
+
+    def hub(*words: object) -> tuple[int, str]:
+        command = [sys.executable, "-P", "-c", "from hub.cli import main; main()", "model", *map(str, words)]
+        env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    source = tmp_path / "iter-000007-ckpt.pth"
+    code, said = hub("inspect", source, "--preset", preset(tmp_path))
+    assert (code, "can be exported" in said, "TinyLlama" in said) == (0, True, True)
+    code, said = hub("export", source, "--out", file, "--type", "q8_0", "--preset", preset(tmp_path))
+    assert (code, "64 positions" in said) == (0, True), said
+    assert hub("verify", file)[0] == 0
+    file.write_bytes(b"GGUF")
+    for words in (("verify", file), ("inspect", tmp_path / "absent"), ("export", source, "--out", file)):
+        code, said = hub(*words)
+        assert (code, said.startswith("hub: "), "Traceback" in said) == (1, True, False)
