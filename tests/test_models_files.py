@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import gguf
 import pytest
 
 from models import ModelError, files
@@ -168,3 +170,35 @@ def test_without_a_setting_the_model_that_ships_is_meant() -> None:
         else:
             with pytest.raises(ModelError, match="install"):
                 resolve_model(setting)
+
+
+def test_the_card_beside_the_shipped_file_is_of_that_file() -> None:
+    shipped = Path(files.__file__).parent / "weights" / "home.gguf"
+    card = json.loads(shipped.with_suffix(".json").read_text())
+    assert (card["file"], card["bytes"], card["sha256"]) == (shipped.name, shipped.stat().st_size, digest(shipped))
+    assert card["bytes"] < 12_000_000
+    reader = gguf.GGUFReader(shipped)
+
+    def told(key: str) -> object:
+        field = reader.get_field(key)
+        return None if field is None else field.contents()
+
+    assert card["license"] == told("general.license") == "apache-2.0"
+    assert card["architecture"] == told("general.architecture") == "llama"
+    assert card["sizes"] == {name: told(f"llama.{name}") for name in card["sizes"]}
+    assert len(card["sizes"]) >= 5
+    assert card["parameters"] == sum(int(tensor.n_elements) for tensor in reader.tensors)
+    pieces = told("tokenizer.ggml.tokens")
+    assert isinstance(pieces, list)
+    assert card["tokenizer"] == {"model": told("tokenizer.ggml.model"), "pieces": len(pieces)}
+    kinds = {tensor.tensor_type.name for tensor in reader.tensors}
+    assert card["quantisation"].removeprefix("MOSTLY_") in kinds
+
+
+def test_the_card_says_how_the_file_was_made_and_how_well() -> None:
+    card = json.loads((Path(files.__file__).parent / "weights" / "home.json").read_text())
+    assert card["made"].keys() >= {"date", "corpus", "recipe", "run"}
+    assert "seed" in card["made"]["recipe"] or "seed" in card["made"]["recipe"]["plan"]
+    assert card["made"]["run"]["minutes"] > 0
+    assert card["scores"]["held_out_lines"] >= 1000
+    assert 0.8 < card["scores"]["held_out_lines_exact"] <= card["scores"]["held_out_intents_exact"] <= 1
