@@ -74,6 +74,23 @@ NUMBERS: dict[str, float | None] = {
     "nan": None,
     "infinity": None,
     "²": None,
+    "1 and 1/2": 1.5,
+    "-21.5": -21.5,
+    "thirty five point oh": 35,
+    "twenty thirty": None,
+    "10 20": None,
+    "2-3": None,
+    "nineteen eighty four": None,
+    "one oh five": None,
+    "five and six": None,
+    "twenty and": None,
+    "a thousand thousand": None,
+    "minus minus two": None,
+    "two and a half and a half": None,
+    "21.5 and a half": None,
+    "9999999": None,
+    "10:30": None,
+    "ten to twenty": None,
 }
 
 SHARES: dict[str, float | None] = {
@@ -148,6 +165,19 @@ SHARES: dict[str, float | None] = {
     "blue": None,
     "the lamp": None,
     "low high": None,
+    "at most 50 percent": 50,
+    "a maximum of 60 percent": 60,
+    "the minimum 10 percent": 10,
+    "two and a half percent": 2.5,
+    "1/2 %": 0.5,
+    "half full": 50,
+    "completely closed": 0,
+    "two hundred percent": None,
+    "a hundred and twenty percent": None,
+    "one hundred and one": None,
+    "ten quarters": None,
+    "four thirds": None,
+    "fifty shades": None,
 }
 
 DURATIONS: dict[str, int | None] = {
@@ -213,6 +243,17 @@ DURATIONS: dict[str, int | None] = {
     "5 minutes 5 minutes": None,
     "an hour or two": None,
     "five or ten minutes": None,
+    "an hour and three quarters": 6300,
+    "two and three quarter hours": 9900,
+    "exactly 5 minutes": 300,
+    "at least ten minutes": 600,
+    "half a second": None,
+    "five minutes ten minutes": None,
+    "two hours ninety": None,
+    "two days five": None,
+    "-5 minutes": None,
+    "2-3 minutes": None,
+    "five minutes no ten minutes": None,
 }
 
 DEGREES: dict[str, tuple[float, str | None] | None] = {
@@ -238,6 +279,14 @@ DEGREES: dict[str, tuple[float, str | None] | None] = {
     "300": None,
     "-70": None,
     "20 or 21 degrees": None,
+    "minus eighteen": (-18, None),
+    "21 deg": (21, None),
+    "70F": (70, "F"),
+    "a degree and a half": (1.5, None),
+    "a": None,
+    "half": None,
+    "20 30": None,
+    "300 degrees": None,
 }
 
 CELSIUS: list[tuple[float, str | None, float]] = [
@@ -269,6 +318,10 @@ COLOURS: dict[str, str | None] = {
     "red blue": None,
     "warm white": None,
     "50": None,
+    "lime green": "lime",
+    "mint green": "mint",
+    "light sky blue": "sky blue",
+    "red and blue": None,
 }
 
 WHITES: dict[str, int | None] = {
@@ -285,6 +338,11 @@ WHITES: dict[str, int | None] = {
     "20000 k": None,
     "blue": None,
     "light": None,
+    "2700K": 2700,
+    "four thousand kelvin": 4000,
+    "500 kelvin": None,
+    "-3000 kelvin": None,
+    "warm red": None,
 }
 
 CHANGES: list[tuple[str, float, float]] = [
@@ -325,6 +383,25 @@ def test_every_number_below_a_hundred_has_words(below: int) -> None:
     assert values.share(said(f"{text} percent")) == below
     assert values.degrees(said(f"{text} degrees")) == (below, None)
     assert values.duration(said(f"{text} seconds")) == (below or None)
+
+
+def in_words(count: int) -> str:
+    """A number of up to six digits as a schoolbook has it."""
+    if count < 20:
+        teens = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        return ["zero", *"one two three four five six seven eight nine".split(), *teens][count]
+    if count < 100:
+        ten = "twenty thirty forty fifty sixty seventy eighty ninety".split()[count // 10 - 2]
+        return f"{ten}-{in_words(count % 10)}" if count % 10 else ten
+    size, name = (100, "hundred") if count < 1000 else (1000, "thousand")
+    head, rest = f"{in_words(count // size)} {name}", count % size
+    return f"{head} {'and ' if rest < 100 else ''}{in_words(rest)}" if rest else head
+
+
+def test_large_numbers_are_the_same_in_digits_and_in_words() -> None:
+    for count in (*range(100, 1200), *range(1200, 1_000_000, 7919)):
+        assert values.number(str(count)) == values.number(said(in_words(count))) == count, in_words(count)
+        assert values.number(said(f"minus {in_words(count)}")) == -count
 
 
 @pytest.mark.parametrize(("text", "meant"), SHARES.items())
