@@ -214,7 +214,7 @@ def model_export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.gguf", help="Where to write it; a card goes beside it.")],
     kind: Annotated[str, typer.Option("--type", help="f16, q8_0, q5_k_m, q4_k_m, q4_k_s, q4_0 or iq4_nl.")] = "q4_k_m",
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", help="A SentencePiece model [tokenizer.model beside the checkpoint].")
+        Path | None, typer.Option("--tokenizer", help="tokenizer.model or tokenizer.json [beside the checkpoint].")
     ] = None,
     preset: Preset = "",
     license: Annotated[str, typer.Option("--license", help="The licence of the weights, as an SPDX name.")] = "",

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from models import ModelError
+from models.export import bpe
 from models.export.check import check_card
 from models.export.checkpoint import Checkpoint, Shape, open_checkpoint, our_name
 from models.export.convert import export
@@ -430,7 +431,11 @@ def test_an_export_that_fails_or_is_ended_leaves_nothing(tmp_path: Path) -> None
         export(checkpoint, file, progress=interrupt)
     with pytest.raises(ModelError, match="no such type"):
         export(checkpoint, file, kind="q3_x")
-    tensors = dict(checkpoint.tensors) | {"layers.0.up.weight": Lazy((160, 96), lambda: np.full((160, 96), 1e9))}
+    odd = 1e9
+    tensors = dict(checkpoint.tensors) | {"layers.0.up.weight": Lazy((160, 96), lambda: np.full((160, 96), odd))}
+    with pytest.raises(ModelError, match="cannot hold"):
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file)
+    odd = float("nan")
     with pytest.raises(ModelError, match="cannot hold"):
         export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file)
     assert list(file.parent.iterdir()) == []
@@ -463,3 +468,60 @@ def test_the_commands(tmp_path: Path) -> None:
     for words in (("verify", file), ("inspect", tmp_path / "absent"), ("export", source, "--out", file)):
         code, said = hub(*words)
         assert (code, said.startswith("hub: "), "Traceback" in said) == (1, True, False)
+
+
+HARD = [
+    " turn on the lamp in the kitchen",
+    "Don't we'll I'VE they're 12345 67 8.9",
+    "  two  spaces\tand a tab\n\nlines \r\n end   ",
+    "zürich naïve café Straße — 漢字 かな 👩‍👩‍👧 \u200d e\u0301",
+    "<|endoftext|>x<turn_on> <turn_on>y",
+    "()[]{}!?.,;:'\"-_=+*&^%$#@~`/\\|",
+    "",
+]
+
+
+def write_bpe(path: Path, llama3: bool) -> Any:
+    from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE(ignore_merges=llama3))
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not llama3)
+    split = pre_tokenizers.Split(Regex(bpe._LLAMA_3), "isolated")
+    made.pre_tokenizer = pre_tokenizers.Sequence([split, level]) if llama3 else level
+    trainer = trainers.BpeTrainer(
+        vocab_size=390,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([text for text in HARD if "<" not in text] * 3, trainer)
+    made.add_tokens([AddedToken("<turn_on>", normalized=False)])
+    made.save(str(path))
+    return made
+
+
+@pytest.mark.parametrize("llama3", [False, True], ids=["gpt2", "llama3"])
+def test_byte_level_bpe_is_cut_as_its_own_library_does(tmp_path: Path, llama3: bool) -> None:
+    import llama_cpp
+
+    own = write_bpe(tmp_path / "tokenizer.json", llama3)
+    checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
+    file = tmp_path / "m.gguf"
+    assert export(checkpoint, file, kind="f16").same
+    model = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
+    try:
+        cut = {text: model.tokenize(text.encode(), add_bos=False, special=True) for text in HARD}
+    finally:
+        model.close()
+    assert cut == {text: own.encode(text).ids for text in HARD}
+
+
+def test_a_tokenizer_by_another_rule_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "tokenizer.json"
+    write_bpe(place, llama3=False)
+    whole = json.loads(place.read_text())
+    spaced = {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}
+    for odd in ({"normalizer": {"type": "NFC"}}, {"pre_tokenizer": None}, {"model": {}}, {"pre_tokenizer": spaced}):
+        place.write_text(json.dumps(whole | odd))
+        with pytest.raises(ModelError, match=r"tokenizer\.json"):
+            bpe.read(place)

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from models import ModelError
-from models.export import sentencepiece
+from models.export import bpe, sentencepiece
+from models.export.bpe import BpeModel
 from models.export.card import write_card
 from models.export.checkpoint import Checkpoint
 from models.export.gguf import stored_bytes, stream_gguf
 from models.export.quantise import FILE_TYPES, quantise
+from models.export.sentencepiece import SentencePieceModel
 from models.export.verify import Compared, compare, native_logits, sample_tokens, torch_logits
 
 Progress = Callable[[int, int], None]
@@ -30,13 +32,13 @@ def export(
 ) -> Compared:
     """Writes `out` in `kind` (a key of FILE_TYPES) and a card beside it, or nothing. Returns how near the F16 file is.
 
-    `tokenizer` is a SentencePiece model; without one it is tokenizer.model beside the checkpoint. Raises ModelError.
+    `tokenizer` is a SentencePiece model or a tokenizer.json; without one it is tokenizer.model or .json beside the checkpoint. Raises ModelError.
     """
     if kind not in FILE_TYPES:
         raise ModelError(f"no such type: {kind}; there are {', '.join(FILE_TYPES)}")
     if out.suffix != ".gguf":
         raise ModelError(f"{out}: the name has to end in .gguf")
-    vocabulary = sentencepiece.read(tokenizer or _tokenizer(checkpoint.path))
+    vocabulary = _vocabulary(tokenizer or _tokenizer(checkpoint.path))
     config = checkpoint.shape.config
     _check_space(out, sum(stored_bytes(config, "f16").values()), kind)
     f16 = out.with_name(f".{out.name}.{os.getpid()}.f16")
@@ -75,12 +77,17 @@ def export(
         f16.unlink(missing_ok=True)
 
 
+def _vocabulary(path: Path) -> SentencePieceModel | BpeModel:
+    return bpe.read(path) if path.suffix == ".json" else sentencepiece.read(path)
+
+
 def _tokenizer(path: Path) -> Path:
     folder = path if path.is_dir() else path.parent
-    for place in (folder / "tokenizer.model", folder.parent / "tokenizer.model"):
-        if place.is_file():
-            return place
-    raise ModelError(f"there is no tokenizer.model beside {path}; name a SentencePiece model with --tokenizer")
+    for name in ("tokenizer.model", "tokenizer.json"):
+        for place in (folder / name, folder.parent / name):
+            if place.is_file():
+                return place
+    raise ModelError(f"there is no tokenizer.model or tokenizer.json beside {path}; name one with --tokenizer")
 
 
 def _check_space(out: Path, needed: int, kind: str) -> None:

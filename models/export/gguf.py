@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from models import ModelError
 from models.export import sentencepiece
+from models.export.bpe import BpeModel
 from models.export.sentencepiece import PieceType, SentencePieceModel
 
 Array = NDArray[np.generic]
@@ -125,7 +126,7 @@ def stream_gguf(
     *,
     config: LlamaConfig,
     load: Callable[[str], Array],
-    vocabulary: SentencePieceModel,
+    vocabulary: SentencePieceModel | BpeModel,
     metadata: Mapping[str, str],
     dtype: Literal["f16", "f32"] = "f16",
     rope_scale: float = 1.0,
@@ -143,7 +144,10 @@ def stream_gguf(
         if rope_scale != 1:
             writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
             writer.add_rope_scaling_factor(rope_scale)
-        _write_vocabulary(writer, vocabulary, config.vocab)
+        if isinstance(vocabulary, BpeModel):
+            _write_bpe(writer, vocabulary, config.vocab)
+        else:
+            _write_vocabulary(writer, vocabulary, config.vocab)
         for name, shape in shapes(config).items():
             writer.add_tensor_info(gguf_name(name), shape, _kind(shape, dtype), sizes[name])
         writer.write_header_to_file()
@@ -224,13 +228,28 @@ def _write_vocabulary(writer: gguf.GGUFWriter, model: SentencePieceModel, size: 
     writer.add_add_space_prefix(model.add_space_prefix)
 
 
+def _write_bpe(writer: gguf.GGUFWriter, model: BpeModel, size: int) -> None:
+    padding = size - len(model.tokens)
+    if padding < 0:
+        raise ModelError(f"the tokenizer has {len(model.tokens)} tokens, the embedding {size} rows")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(model.rule)
+    writer.add_token_list([*model.tokens, *(f"<unused_{n}>" for n in range(padding))])
+    writer.add_token_types([*map(int, model.types), *[int(PieceType.UNUSED)] * padding])
+    writer.add_token_merges(model.merges)
+    writer.add_bos_token_id(model.bos)
+    writer.add_eos_token_id(model.eos)
+    writer.add_add_bos_token(model.add_bos)
+    writer.add_add_eos_token(False)
+
+
 def _converted(config: LlamaConfig, name: str, array: Array, dtype: Literal["f16", "f32"]) -> Array:
     part = name.split(".")[-2]
     if part in ("q", "k"):
         array = interleave_rope(array, config.heads if part == "q" else config.kv_heads)
     with np.errstate(over="ignore"):
         stored: Array = np.ascontiguousarray(array, dtype=_kind(array.shape, dtype))
-    if not np.isfinite(stored).all():
+    if not (np.isfinite(stored.min()) and np.isfinite(stored.max())):  # without a mask as large as the tensor
         raise ModelError(f"{name} has numbers that {dtype} cannot hold")
     return stored
 

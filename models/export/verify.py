@@ -75,7 +75,7 @@ def torch_logits(shape: Shape, load: Callable[[str], Array], tokens: Sequence[in
     c = shape.config
 
     def weight(name: str) -> Tensor:
-        return torch.from_numpy(np.array(load(f"{name}.weight"), dtype=np.float32))
+        return torch.from_numpy(np.asarray(load(f"{name}.weight"), dtype=np.float32))
 
     def norm(x: Tensor, name: str) -> Tensor:
         return torch.nn.functional.rms_norm(x, (c.dim,), weight(name), c.norm_eps)
