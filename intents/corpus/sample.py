@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from intents.corpus.elsewhere import elsewhere
-from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import COLORS, SAMPLER
+from intents.corpus.mended import cut, declined, mended
+from intents.corpus.orders import ROWS, order
 from intents.corpus.phrases import Filler, squeeze
 from intents.corpus.questions import question
 from intents.line import FLAGS, Parse, words, write
@@ -24,40 +25,8 @@ class Example:
 
     words: tuple[str, ...]
     line: str
+    kind: str = ""  # where it was drawn from, for scores by kind
 
-
-_ROWS = [(share / len(ways), intent, flag, way) for share, intent, flag, ways in FAMILIES for way in ways]
-_WEIGHTS = [row[0] for row in _ROWS]
-# What a delayed command or one of several may be: short orders, not questions, timers or moods.
-_ORDERS = [
-    r
-    for r in _ROWS
-    if r[1]
-    in {
-        "turn_on",
-        "turn_off",
-        "set",
-        "set_brightness",
-        "set_color",
-        "open",
-        "close",
-        "lock",
-        "unlock",
-        "set_temperature",
-        "set_volume",
-        "mute",
-        "media_pause",
-        "media_play",
-        "vacuum_start",
-        "vacuum_dock",
-        "activate",
-        "set_position",
-        "set_mode",
-        "set_fan_speed",
-        "set_color_temp",
-    }
-    and len(r[3]) < 120
-]
 
 _BEFORE = [
     "please",
@@ -129,6 +98,13 @@ _BEFORE = [
     "please just",
     "yo",
 ]
+_REASONS = (
+    "i'm going to bed|i am leaving|we're going out|i'm home|it's late|we have guests|the baby is asleep|i want to read|"
+    "we want to watch a film|i'm tired|it's getting late|it's movie night|my hands are full|i'm cooking|i have a headache|"
+    "i'm working|mum is coming|the kids are in bed|it's morning|the sun is out|i just got home|we're having a party|"
+    "dinner is ready|i can't reach it|i forgot|it's sunday|nobody is home|i'm on the phone|i need to concentrate|"
+    "it's getting dark outside|the cat wants in|i'm expecting a parcel|i have to go|the neighbors complained"
+).split("|")
 _AFTER = [
     "please",
     "please",
@@ -167,7 +143,6 @@ _HOMOPHONES = {
     "for": ["four"],
     "lights": ["light's", "lites", "like", "lice"],
     "light": ["lite", "like"],
-    "off": ["of"],
     "blinds": ["blind's"],
     "the": ["da", "a", "thee"],
     "turn": ["torn", "term", "tern"],
@@ -184,7 +159,22 @@ _HOMOPHONES = {
     "mute": ["moot"],
     "vacuum": ["vacume"],
     "brighter": ["brightor"],
-    "switch": ["swich"],
+    "switch": ["swich", "which"],
+    "right": ["write"],
+    "by": ["buy"],
+    "add": ["ad"],
+    "timer": ["time her"],
+    "play": ["lay"],
+    "pause": ["paws", "pores"],
+    "stop": ["stopped"],
+    "open": ["opened", "oven"],
+    "lock": ["look"],
+    "start": ["star"],
+    "temperature": ["temperatures", "temp"],
+    "brightness": ["brightnes", "brighten us"],
+    "on": ["own"],
+    "off": ["of", "offf"],
+    "all": ["al", "hall"],
 }
 _INTRODUCED = (
     "turn",
@@ -224,21 +214,6 @@ _INTRODUCED = (
 )
 
 
-def _order(rng: random.Random, rows: list[tuple[float, str, str, str]]) -> tuple[str, Parse]:
-    _, intent, flag, template = (
-        rng.choices(rows, [r[0] for r in rows])[0] if rows is not _ROWS else rng.choices(_ROWS, _WEIGHTS)[0]
-    )
-    phrase = _COMMANDS.draw(template, rng)
-    return phrase.text, Parse(intent, {**({flag: ""} if flag else {}), **phrase.slots})
-
-
-def _inner(rng: random.Random) -> str:
-    return _order(rng, _ORDERS)[0]
-
-
-_COMMANDS = SAMPLER.extended({"inner": _inner})
-
-
 def _wrapped(text: str, rng: random.Random) -> str:
     """The sentence with a name called, politeness, fillers; imperatives take more of it than the rest."""
     imperative = text.split()[0] in _INTRODUCED
@@ -246,6 +221,13 @@ def _wrapped(text: str, rng: random.Random) -> str:
         text = f"{rng.choice(_BEFORE)} {text}"
     if rng.random() < (0.16 if imperative else 0.07):
         text = f"{text} {rng.choice(_AFTER)}"
+    if imperative and rng.random() < 0.035:
+        why = rng.choice(_REASONS)
+        text = (
+            f"{why} {rng.choice(('so ', 'so please ', '', 'and ', 'please '))}{text}"
+            if rng.random() < 0.6
+            else f"{text} {rng.choice(('because ', 'since ', 'as ', '', 'cause '))}{why}"
+        )
     if rng.random() < 0.09:
         wake = SAMPLER.fill("wake", rng)
         text = f"{wake} {text}" if rng.random() < 0.75 else f"{text} {wake}"
@@ -283,14 +265,16 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     r = rng.random()
     if r < 0.5:
         n = rng.choices((2, 3, 4, 5, 6), (60, 24, 10, 4, 2))[0]
-        orders = [_order(rng, _ORDERS) for _ in range(n)]
+        orders = [order(rng) for _ in range(n)]
         orders = orders if n == 2 else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
         if len(orders) == 2 and rng.random() < 0.12:
             text, parses = question(rng)
             orders[1] = (text, parses[0])
         return _joined([t for t, _ in orders], rng), [p for _, p in orders]
-    if r < 0.78:
+    if r < 0.70:
         return _shared_verb(rng)
+    if r < 0.85:
+        return _shared_value(rng)
     return _shared_thing(rng)
 
 
@@ -319,6 +303,49 @@ def _shared_verb(rng: random.Random) -> tuple[str, list[Parse]]:
         first, particle = verb.split()
         text = f"{first} {listed} {particle}"
     return text, [Parse(intent, {"what": w}) for w in things]
+
+
+_PLACED = (
+    ("turn_on", "turn on|switch on|put on", "lights|lamps|fans|heaters|lights"), ("turn_off", "turn off|switch off|shut off|kill", "lights|lamps|fans|heaters|lights"),
+    ("open", "open|raise", "blinds|curtains|shutters|windows|shades"), ("close", "close|shut|lower", "blinds|curtains|shutters|windows|shades"),
+    ("lock", "lock", "doors|windows|gates"),
+)  # fmt: skip
+
+
+def _shared_value(rng: random.Random) -> tuple[str, list[Parse]]:
+    """One noun for several rooms, one value for several things, or a verb left out the second time."""
+    fill = SAMPLER.fill
+    the, also = fill("the", rng), rng.choice(("and", "and", "and", "and also", "plus", "then"))
+    one, two = fill("room", rng), fill("room", rng)
+    intent, verbs, nouns = rng.choice(_PLACED)
+    verb, things = rng.choice(verbs.split("|")), rng.choice(nouns.split("|"))
+    if rng.random() < 0.4:
+        return rng.choice((
+            (f"{verb} {the} {things} in the {one} {also} the {two}", [Parse(intent, {"what": f"{things} in the {one}"}), Parse(intent, {"what": two})]),
+            (f"{verb} {the} {things} in {one} {also} {two}", [Parse(intent, {"what": f"{things} in {one}"}), Parse(intent, {"what": two})]),
+            (f"{verb} {the} {one} {also} {two} {things}", [Parse(intent, {"what": one}), Parse(intent, {"what": f"{two} {things}"})]),
+            (f"{verb} {the} {one} {things} {also} the {two} ones", [Parse(intent, {"what": f"{one} {things}"}), Parse(intent, {"what": two})]),
+            (f"{one} {things} on {also} {two} off", [Parse("turn_on", {"what": f"{one} {things}"}), Parse("turn_off", {"what": two})])
+            if intent in ("turn_on", "turn_off") else
+            (f"{verb} {the} {one} {things} {also} those in the {two}", [Parse(intent, {"what": f"{one} {things}"}), Parse(intent, {"what": two})]),
+        ))  # fmt: skip
+    a, b = fill("settable", rng), fill("settable", rng)
+    la, lb = fill("lamp", rng), fill("lamp", rng)
+    v, w, c, d = fill("percentage", rng), fill("percentage", rng), fill("color", rng), fill("color", rng)
+    down = rng.choice(("dim", "brighten", "dim"))
+    return rng.choice((
+        (f"set {rng.choice(('', 'both '))}{the} {a} {also} {the} {b} to {v}", [Parse("set", {"what": a, "to": v}), Parse("set", {"what": b, "to": v})]),
+        (f"{down} {the} {la} {also} {the} {lb} to {v}", [Parse("set_brightness", {"what": la, "to": v}), Parse("set_brightness", {"what": lb, "to": v})]),
+        (f"dim {the} {la} {also} {the} {lb}", [Parse("set_brightness", {"down": "", "what": la}), Parse("set_brightness", {"down": "", "what": lb})]),
+        (f"make {the} {la} {also} {the} {lb} {c}", [Parse("set_color", {"what": la, "to": c}), Parse("set_color", {"what": lb, "to": c})]),
+        (f"make {the} {la} {c} {also} {the} {lb} {d}", [Parse("set_color", {"what": la, "to": c}), Parse("set_color", {"what": lb, "to": d})]),
+        (f"set {the} {la} to {c} {also} {the} {lb} to {v}", [Parse("set_color", {"what": la, "to": c}), Parse("set", {"what": lb, "to": v})]),
+        (f"{the} {a} to {v} {also} {the} {b} to {w}", [Parse("set", {"what": a, "to": v}), Parse("set", {"what": b, "to": w})]),
+        (f"{the} {la} on {also} {the} {b} off", [Parse("turn_on", {"what": la}), Parse("turn_off", {"what": b})]),
+        (f"turn off {the} {la} {also} {the} {lb} on", [Parse("turn_off", {"what": la}), Parse("turn_on", {"what": lb})]),
+        (f"brightness {v} {also} color {c} (in|for) the {one}".replace("(in|for)", rng.choice(("in", "for"))), [Parse("set_brightness", {"where": one, "to": v}), Parse("set_color", {"where": one, "to": c})]),
+        (f"set {the} {one} to {c} {also} {v}", [Parse("set_color", {"what": one, "to": c}), Parse("set_brightness", {"to": v})]),
+    ))  # fmt: skip
 
 
 def _shared_thing(rng: random.Random) -> tuple[str, list[Parse]]:
@@ -387,29 +414,42 @@ def _damaged(text: str, rng: random.Random, parses: list[Parse]) -> str:
     return " ".join(out)
 
 
+def _single(rng: random.Random) -> tuple[str, list[Parse]]:
+    text, parse = order(rng, ROWS)
+    return text, [parse]
+
+
+def _chatter(rng: random.Random) -> tuple[str, list[Parse]]:
+    return elsewhere(rng), []
+
+
+# What is drawn, how often of a thousand, and from where.
+_KINDS: tuple[tuple[int, str, Callable[[random.Random], tuple[str, list[Parse]]]], ...] = (
+    (185, "elsewhere", _chatter),
+    (25, "cut", cut),
+    (110, "question", question),
+    (210, "several", _several),
+    (12, "pronoun", _pronoun),
+    (28, "mended", mended),
+    (15, "declined", declined),
+    (415, "", _single),
+)
+_SHARES = tuple(share for share, _, _ in _KINDS)
+
+
 def draw(rng: random.Random) -> Example:
     """One example. Every span is a run of the sentence's words; what does not come out so is drawn again."""
     while True:
-        r = rng.random()
-        if r < 0.20:
-            text = elsewhere(rng)
-            parses: list[Parse] = []
-        elif r < 0.32:
-            text, parses = question(rng)
-        elif r < 0.54:
-            text, parses = _several(rng)
-        elif r < 0.555:
-            text, parses = _pronoun(rng)
-        else:
-            text, order = _order(rng, _ROWS)
-            parses = [order]
-        text = _wrapped(text, rng)
+        _, kind, source = rng.choices(_KINDS, _SHARES)[0]
+        text, parses = source(rng)
+        if kind != "cut":
+            text = _wrapped(text, rng)
         if rng.random() < 0.25:
             text = _damaged(text, rng, parses)
         said = words(squeeze(text))
         parses = [Parse(p.intent, {k: " ".join(words(v)) for k, v in p.slots.items()}) for p in parses]
         if 0 < len(said) <= 48 and all(_runs(said, v) for p in parses for k, v in p.slots.items() if k not in FLAGS):
-            return Example(tuple(said), write(parses))
+            return Example(tuple(said), write(parses), kind or parses[0].intent)
 
 
 def _runs(said: list[str], span: str) -> bool:
