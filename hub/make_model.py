@@ -9,6 +9,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -28,15 +29,34 @@ def pairs(seed: int) -> Iterator[tuple[tuple[str, ...], str]]:
         yield example.words, example.line
 
 
-def score(file: Path, count: int = SCORED) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How the file did on held-out sentences: the shares of the whole, and by kind how many of how many lines."""
+
+    shares: dict[str, float]
+    kinds: dict[str, tuple[int, int]]
+
+    def worst(self, count: int = 10, least: int = 5) -> list[str]:
+        """The kinds of sentences with the lowest shares, of which at least `least` were seen, as lines to print."""
+        seen = sorted((right / of, kind, of) for kind, (right, of) in self.kinds.items() if of >= least)
+        return [f"{kind}: {share:.2f} of {of}" for share, kind, of in seen[:count]]
+
+
+def score(file: Path, count: int = SCORED) -> Scores:
     """The shares of held-out sentences whose line, or whose intents, the file gets right as it runs on the device."""
     right = intents = 0
+    kinds: dict[str, tuple[int, int]] = {}
     with LanguageModel(file) as model:
-        for words, line in islice(pairs(HELD_OUT), count):
-            text = model.complete(prompt(list(words)), grammar(list(words))).text
-            right += _plain(text) == _plain(line)
-            intents += _intents(text) == _intents(line)
-    return {"held_out_lines_exact": right / count, "held_out_intents_exact": intents / count, "held_out_lines": count}
+        for example in islice(stream(HELD_OUT), count):
+            said = list(example.words)
+            text = model.complete(prompt(said), grammar(said)).text
+            exact = _plain(text) == _plain(example.line)
+            right += exact
+            intents += _intents(text) == _intents(example.line)
+            before, of = kinds.get(example.kind, (0, 0))
+            kinds[example.kind] = (before + exact, of + 1)
+    shares = {"held_out_lines_exact": right / count, "held_out_intents_exact": intents / count, "held_out_lines": count}
+    return Scores(shares, kinds)
 
 
 def _plain(line: str) -> str:
@@ -69,8 +89,9 @@ def main() -> None:
     if made is None:
         return
     scores = score(made)
-    print(*(f"{name}: {value:.4f}" for name, value in scores.items()), sep="\n")
-    card = write_card(made, json.loads((arguments.folder / "run.json").read_text()), scores)
+    print(*(f"{name}: {value:.4f}" for name, value in scores.shares.items()), sep="\n")
+    print("the weakest kinds of sentences:", *scores.worst(), sep="\n  ")
+    card = write_card(made, json.loads((arguments.folder / "run.json").read_text()), scores.shares)
     if arguments.ship:
         shutil.copyfile(made, SHIPPED)
         shutil.copyfile(card, SHIPPED.with_suffix(".json"))

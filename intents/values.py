@@ -92,6 +92,7 @@ def _one(word: str) -> float | None:
 
 _MOST = frozenset("maximum max full highest brightest loudest top fully completely".split())
 _LEAST = frozenset("minimum min lowest dimmest quietest least bottom".split())
+_LITTLE = frozenset("dim dark low quiet soft slow".split())
 _SHUT = frozenset("closed shut down".split())
 _LEVELS: Mapping[str, float] = MappingProxyType(
     {"low": 25, "slow": 25, "medium": 50, "mid": 50, "middle": 50, "halfway": 50, "high": 75, "fast": 75, "turbo": 100}
@@ -108,6 +109,8 @@ def share(text: str) -> float | None:
     What is so much closed is open by the rest: "30 percent closed" is 70.
     """
     words = _tidy(text.replace("per cent", "percent")).split()
+    if len(words) > 3 and words[0] == words[2] == "as":  # "as bright as possible", "as quiet as it goes"
+        return 0 if words[1] in _LITTLE else 100
     value = _percent(words)
     if value is not None:
         closed = words[-1] in ("closed", "shut")
@@ -134,7 +137,8 @@ def _percent(words: list[str]) -> float | None:
 
 def is_least(text: str) -> bool:
     """Whether the words ask for as little as there is, which for a light is not off."""
-    return bool(set(text.split()) & _LEAST)
+    words = text.split()
+    return bool(set(words) & _LEAST) or (words[:1] == ["as"] and bool(set(words) & _LITTLE))
 
 
 _DEGREES = frozenset("degrees degree deg ° f c fahrenheit celsius centigrade".split())

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
 
+from intents import values
 from intents.corpus.families import FAMILIES
+from intents.corpus.lexicon import SAMPLER
+from intents.corpus.mended import cut, declined, mended
+from intents.corpus.orders import ROWS, spoken
 from intents.corpus.phrases import Sampler, parse
 from intents.corpus.sample import stream
 from intents.grammar import allows
-from intents.line import INTENTS, read, words, write
+from intents.line import INTENTS, Parse, read, words, write
 
 
 def test_every_line_can_be_written_under_the_grammar() -> None:
@@ -41,6 +46,61 @@ def test_the_same_seed_draws_the_same_sentences() -> None:
 def test_sentences_are_read_as_they_are_drawn() -> None:
     for example in islice(stream(12), 1000):
         assert words(" ".join(example.words)) == list(example.words)
+
+
+def test_every_way_to_say_it_can_be_written_under_the_grammar() -> None:
+    rng = random.Random(5)
+    for row in ROWS.rows:
+        for _ in range(5):
+            text, parse = spoken(row, rng)
+            said = words(text)
+            plain = Parse(parse.intent, {slot: " ".join(words(span)) for slot, span in parse.slots.items()})
+            assert allows([plain], said), (row, text)
+
+
+@pytest.mark.parametrize(
+    ("filler", "value"),
+    [
+        ("duration", values.duration),
+        ("oddduration", values.duration),
+        ("amount", values.share),
+        ("utmost", values.share),
+        ("top", values.share),
+        ("part", values.share),
+        ("halfish", values.share),
+        ("shutpart", values.share),
+        ("asbright", values.share),
+        ("asloud", values.share),
+    ],
+)
+def test_what_is_said_for_a_value_has_one(filler: str, value: Callable[[str], float | None]) -> None:
+    rng = random.Random(6)
+    for _ in range(1000):
+        text = " ".join(words(SAMPLER.fill(filler, rng)))
+        assert value(text) is not None, text
+
+
+def test_a_sentence_that_breaks_off_asks_nothing() -> None:
+    rng = random.Random(7)
+    for _ in range(500):
+        text, parses = cut(rng)
+        assert parses == []
+        assert len(text.split()) > 1
+
+
+def test_a_sentence_put_right_is_one_command() -> None:
+    rng = random.Random(8)
+    for _ in range(500):
+        for draw in (mended, declined):
+            text, parses = draw(rng)
+            assert len(parses) == 1
+            assert all(span in text for span in parses[0].slots.values())
+
+
+def test_each_kind_of_sentence_has_a_name() -> None:
+    kinds = {example.kind for example in islice(stream(13), 20_000)}
+    assert {"elsewhere", "cut", "question", "several", "pronoun", "mended", "declined"} < kinds
+    assert "" not in kinds
 
 
 def test_a_template_remembers_its_spans() -> None:

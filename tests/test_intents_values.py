@@ -94,6 +94,10 @@ NUMBERS: dict[str, float | None] = {
 }
 
 SHARES: dict[str, float | None] = {
+    "as bright as possible": 100,
+    "as dim as it goes": 0,
+    "as loud as it gets": 100,
+    "as low as possible": 0,
     "50": 50,
     "50%": 50,
     "50 percent": 50,

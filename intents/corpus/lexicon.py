@@ -1340,11 +1340,24 @@ FILLERS: dict[str, Filler | str] = {
     "part": mix(
         (
             3,
-            one_of(
-                "halfway|half way|half|a quarter|one third|three quarters|fully|completely|all the way|partially|half open|one quarter|two thirds"
-            ),
+            one_of("halfway|half way|half|a quarter|one third|three quarters|half open|one quarter|two thirds|a third"),
         ),
         (1, lambda rng: f"{number(1, 99, 5)(rng)} {rng.choice(['%', 'percent'])}"),
+    ),
+    "halfish": one_of("halfway|half way|half"),
+    "shutpart": mix(
+        (
+            2,
+            one_of(
+                "halfway closed|half closed|half shut|half open|a quarter open|a quarter closed|three quarters closed|two thirds open"
+            ),
+        ),
+        (
+            2,
+            lambda rng: (
+                f"{number(1, 99, 5)(rng)} {rng.choice(['%', 'percent'])} {rng.choice(['open', 'closed', 'shut', 'open'])}"
+            ),
+        ),
     ),
     "bit": one_of("a bit|a little|a little bit|slightly|some|a crack|a tad|a touch"),
     "musicword": one_of("music|volume|sound|radio|audio|song|tunes|noise|tv|speaker|speakers|stereo|bass|movie"),

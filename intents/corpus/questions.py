@@ -40,6 +40,16 @@ TWO_STATE: tuple[tuple[str, str, str], ...] = (
     (LOCK, "doors|locks|doors|gates", "locked|unlocked|locked|securely locked|bolted"),
     (VALVE, "valves|taps", "open|closed|shut"),
     (MEDIA, "speakers|tvs|media players", "playing|paused|on|off|idle|muted"),
+    (
+        "fountain|fireplace|pool pump|towel rail|christmas tree|sprinkler|irrigation|hot tub|sauna|kettle|water heater|heat lamp|projector|soundbar|purifier|dehumidifier|humidifier|diffuser|alarm|heating|hob|cooker|iron|telly|hoover|string lights",
+        "sprinklers|fountains|heaters|pumps|appliances|devices",
+        "on|off|running|on|off|still on|still running|switched on|turned off",
+    ),
+    (
+        "mailbox|letterbox|fridge|freezer|safe|cupboard|drawer|cabinet|oven|dishwasher|cat flap|pool cover|awning|hatch|loft hatch|garage",
+        "cabinets|drawers|cupboards|hatches",
+        "open|closed|shut|ajar|still open|left open",
+    ),
     (VACUUM, "vacuums|robots|mowers", "docked|cleaning|charging|running|stuck|done"),
     (CLIMATE, "thermostats|heaters|radiators", "on|off|heating|cooling|running"),
     (
@@ -171,7 +181,7 @@ QUANTITY = [
     "output",
     "setting",
 ]
-ADJECTIVE = "humid|dry|bright|dark|loud|noisy|fast|heavy|full|empty|windy|charged|far|old|clean|polluted|moist|wet|strong|big|expensive|long"
+ADJECTIVE = "damp|stuffy|deep|salty|humid|dry|bright|dark|loud|noisy|fast|heavy|full|empty|windy|charged|far|old|clean|polluted|moist|wet|strong|big|expensive|long"
 SENSOR = [
     "sensor",
     "meter",
@@ -367,6 +377,12 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
         return rng.choice(
             [
                 f"where is {{what={who}}}",
+                f"where is {{what={who}}} {_pick('right now|now|at the moment|at', rng)}",
+                f"{_pick('do you know where|can you tell me where|tell me where|any idea where', rng)} {{what={who}}} is",
+                f"{_pick('has|did', rng)} {{what={who}}} {_pick('come|arrived|got|get|gotten', rng)} {{state=home}} {_pick('|yet|already', rng)}",
+                f"is {_pick('there |', rng)}{{what={_pick('anyone|anybody|someone|somebody|everyone|everybody|nobody', rng)}}} {{state={home}}}{now}",
+                f"{_pick('is', rng)} {{what={who}}} {_pick('still |already |back |', rng)}{{state={_pick('home|at home|here|away|out|at work|in the house', rng)}}}",
+                f"{{what=who}} {_pick('is|s', rng).replace('s', 'is').replace('iis', 'is')} {{state={_pick('home|at home|in|away|here', rng)}}}{now}",
                 f"where's {{what={who}}}",
                 f"is {{what={who}}} {{state={home}}}",
                 f"is {{what={who}}} {{state={home}}}",

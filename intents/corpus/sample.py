@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -166,15 +167,14 @@ _HOMOPHONES = {
     "timer": ["time her"],
     "play": ["lay"],
     "pause": ["paws", "pores"],
-    "stop": ["stopped"],
-    "open": ["opened", "oven"],
+    "open": ["oven"],
     "lock": ["look"],
     "start": ["star"],
     "temperature": ["temperatures", "temp"],
     "brightness": ["brightnes", "brighten us"],
     "on": ["own"],
-    "off": ["of", "offf"],
-    "all": ["al", "hall"],
+    "off": ["of"],
+    "all": ["al"],
 }
 _INTRODUCED = (
     "turn",
@@ -423,6 +423,10 @@ def _chatter(rng: random.Random) -> tuple[str, list[Parse]]:
     return elsewhere(rng), []
 
 
+# "the all the lights": a determiner too many.
+_TWICE = re.compile(r"\b(?:the|my|our|this|that) (?=(?:all|every|each|both|any|everything|the|my|our|this|that|its) )")
+
+
 # What is drawn, how often of a thousand, and from where.
 _KINDS: tuple[tuple[int, str, Callable[[random.Random], tuple[str, list[Parse]]]], ...] = (
     (185, "elsewhere", _chatter),
@@ -446,6 +450,8 @@ def draw(rng: random.Random) -> Example:
             text = _wrapped(text, rng)
         if rng.random() < 0.25:
             text = _damaged(text, rng, parses)
+        if rng.random() < 0.9:
+            text = _TWICE.sub("", text)
         said = words(squeeze(text))
         parses = [Parse(p.intent, {k: " ".join(words(v)) for k, v in p.slots.items()}) for p in parses]
         if 0 < len(said) <= 48 and all(_runs(said, v) for p in parses for k, v in p.slots.items() if k not in FLAGS):
