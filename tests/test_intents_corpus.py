@@ -97,6 +97,13 @@ def test_a_sentence_put_right_is_one_command() -> None:
             assert all(span in text for span in parses[0].slots.values())
 
 
+def test_hardly_any_sentence_has_two_meanings() -> None:
+    lines: dict[tuple[str, ...], set[str]] = {}
+    for example in islice(stream(14), 30_000):
+        lines.setdefault(example.words, set()).add(example.line)
+    assert sum(len(meant) > 1 for meant in lines.values()) < 30
+
+
 def test_each_kind_of_sentence_has_a_name() -> None:
     kinds = {example.kind for example in islice(stream(13), 20_000)}
     assert {"elsewhere", "cut", "question", "several", "pronoun", "mended", "declined"} < kinds

@@ -367,7 +367,7 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
             f"{_pick('is there|are there', rng)} {said} {_pick('with|from|at|on|for', rng)} {the}{{what={_NAMED(rng)}}}",
             {},
         )
-    if r < 0.72:
+    if r < 0.745:
         who = person(rng)
         group_ = _pick("anyone|anybody|someone|everyone|everybody|who|all devices|the kids", rng)
         home = _pick(

@@ -374,7 +374,7 @@ def _shared_thing(rng: random.Random) -> tuple[str, list[Parse]]:
 
 _PRONOUN = (
     ("turn_on", "", "turn (it|them|that) on"), ("turn_off", "", "turn (it|them|that) off [again]"), ("turn_off", "", "(switch|shut) (it|them|that) off"),
-    ("set_brightness", "up", "make (it|them) brighter"), ("set_brightness", "down", "(dim|make) (it|them) [darker]"), ("open", "", "open (it|them) [again]"),
+    ("set_brightness", "up", "make (it|them) brighter"), ("set_brightness", "down", "dim (it|them)"), ("set_brightness", "down", "make (it|them) (darker|dimmer)"), ("open", "", "open (it|them) [again]"),
     ("close", "", "(close|shut) (it|them)"), ("lock", "", "lock (it|them)"), ("unlock", "", "unlock (it|them)"), ("set", "up", "turn (it|that|them) up"), ("set", "down", "turn (it|that|them) down"),
 )  # fmt: skip
 
