@@ -1173,7 +1173,7 @@ FILLERS: dict[str, Filler | str] = {
         ),
     ),
     "mode": one_of(
-        "heat|cool|auto|off|eco|dry|fan only|heat cool|automatic|heating|cooling|away|sleep|comfort|boost|night|home|silent|turbo|manual|party|auto mode|eco mode|heat mode|cool mode|dry mode|boost mode"
+        "heat|cool|auto|off|eco|dry|fan only|heat cool|automatic|heating|cooling|away|sleep|comfort|boost|night|home|silent|turbo|manual|party|sport|frost protection|drying|smart|low|max|whisper|pet|hygiene|quick|gentle|fan"
     ),
     "speed": mix(
         (

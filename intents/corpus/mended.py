@@ -15,7 +15,7 @@ _TRUNCATED = "turn on the|turn off the|turn the|set the|open the|close the|turn 
 _NOT = "don't|do not|please don't"
 _UNDONE = "don't|do not|but don't|but do not|just don't|please don't"
 # Where a sentence may break off: after a word that wants another one.
-_DANGLING = frozenset("to the my our at in of for by from a an with this that and".split())
+_DANGLING = frozenset("to the my our at in of for by from a an with and".split())
 
 
 def _pick(words: str, rng: random.Random) -> str:
