@@ -25,6 +25,7 @@ from models.completion import Completion
 log = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # 0.7 GB from a slow SD card take half a minute
+END_SECONDS = 2.0  # writing a core file may take longer, and need not be awaited
 ANSWER_SECONDS = 30.0  # TinyLlama's slowest command took 5 s on two busy cores
 _LINE = 1 << 20  # the longest reply; one of 128 tokens has 6 kB
 
@@ -188,8 +189,10 @@ class _Child:
 
     async def _cause(self) -> str:
         """How the process ended, in words."""
-        with suppress(ProcessLookupError):
-            self._process.kill()  # its output is closed: it is ending, or beyond help
+        try:  # its output is closed: it is ending. Killing it now would race with asyncio's own waiting for its status
+            await asyncio.wait_for(self._process.wait(), END_SECONDS)
+        except TimeoutError:
+            await self.kill()
         await self._gone()
         code = self._process.returncode or 0
         how = f"exit code {code}"

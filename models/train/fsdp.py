@@ -6,6 +6,7 @@ What calls this runs alone, or is started by torchrun as many times as there are
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -122,6 +123,7 @@ def processes() -> Iterator[Processes]:
         dist.barrier()  # nobody leaves while another still talks to it
     finally:
         dist.destroy_process_group()
+        gc.collect()  # what still holds the group in a circle would end its threads too late, and abort at the exit
 
 
 def train(
