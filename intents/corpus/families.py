@@ -5,6 +5,7 @@ The templates of one family are equally likely; the weight is the family's share
 
 from __future__ import annotations
 
+from intents.corpus.casual import CASUAL
 from intents.corpus.spoken import SPOKEN, Family
 
 ON = "(turn|turn|turn|switch|put|power|flip|flick) on"
@@ -1505,4 +1506,4 @@ PLAIN: tuple[Family, ...] = (
         ),
     ),
 )
-FAMILIES: tuple[Family, ...] = (*PLAIN, *SPOKEN)
+FAMILIES: tuple[Family, ...] = (*PLAIN, *SPOKEN, *CASUAL)

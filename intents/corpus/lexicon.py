@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from intents.corpus.phrases import Filler, Sampler
 
@@ -562,7 +563,31 @@ def number(low: int, high: int, round_to: int = 1) -> Filler:
 
 
 def made_up(rng: random.Random) -> str:
+    if rng.random() < 0.6:
+        return wordlike(rng)
     return "".join(rng.choice(MADE_UP) for _ in range(rng.randint(2, 3)))
+
+
+@cache
+def _followers() -> dict[str, str]:
+    """After each two letters of this file's words, the letters that follow them; blanks begin a word, one ends it."""
+    lists = (*ROOMS, *PEOPLE, *MODIFIERS, *NOUNS, *ODD_NAMES, *ARTISTS, *TITLE_WORDS, APPLIANCE, COVER, MEDIA, VALVE)
+    after: dict[str, str] = {}
+    for word in sorted({w for w in " ".join(lists).replace("|", " ").split() if w.isalpha()}):
+        letters = f"  {word} "
+        for i in range(len(word) + 1):
+            after[letters[i : i + 2]] = after.get(letters[i : i + 2], "") + letters[i + 2]
+    return after
+
+
+def wordlike(rng: random.Random) -> str:
+    """A word that nobody says, spelled like one, so that every piece of a word has to be copied and not only known names."""
+    while True:
+        word = "  "
+        while len(word) < 3 or (word[-1] != " " and len(word) < 14):
+            word += rng.choice(_followers()[word[-2:]])
+        if len(word) > 6 and word[-1] == " ":
+            return word.strip()
 
 
 def person(rng: random.Random) -> str:
@@ -1115,6 +1140,8 @@ FILLERS: dict[str, Filler | str] = {
     "lock": mix((4, single(LOCK)), (1, group("doors|locks|outside doors|gates|door locks"))),
     "media": mix((5, single(MEDIA)), (1, group("speakers|tvs|radios"))),
     "vacuum": mix((5, single(VACUUM)), (1, group("vacuums|robots"))),
+    "robot": mix((4, single(VACUUM)), (2, person), (1, one_of("|".join(ODD_NAMES)))),
+    "maxword": one_of("max|max|full"),
     "mower": single(MOWER),
     "everything": everything,
     "switchable": mix(

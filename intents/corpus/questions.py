@@ -78,6 +78,11 @@ TWO_STATE: tuple[tuple[str, str, str], ...] = (
         "hot|cold|freezing|overheating|normal|too hot|too cold",
     ),
     ("road|path|stove|ladder|bridge|cellar|pool", "roads|paths|areas", "safe|unsafe"),
+    (
+        "room|office|bathroom|toilet|meeting room|garage|parking space|guest room|shower|bed|nursery|study",
+        "rooms|bathrooms|offices|beds|parking spaces|bedrooms",
+        "occupied|empty|free|in use|vacant|taken",
+    ),
 )
 # What can be there or not, without a device being named.
 DETECTED = "motion|movement|smoke|gas|carbon monoxide|co|water|a leak|moisture|light|sound|noise|vibration|occupancy|presence|someone|anyone|somebody|a problem|problems|an update|updates|tampering|heat|power|mains power|cold|any motion|any smoke|any gas|any noise|any carbon monoxide|any water|any leaks|any movement|any problems|any updates"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from intents.corpus.elsewhere import elsewhere
-from intents.corpus.lexicon import COLORS, SAMPLER
+from intents.corpus.lexicon import COLORS, SAMPLER, wordlike
 from intents.corpus.mended import cut, declined, mended
 from intents.corpus.orders import ROWS, order
 from intents.corpus.phrases import Filler, squeeze
@@ -263,6 +263,8 @@ def _joined(parts: list[str], rng: random.Random) -> str:
 def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     """Two to six commands in one sentence, with or without a verb or a thing shared."""
     r = rng.random()
+    if r < 0.06:
+        return _side_by_side(rng)
     if r < 0.5:
         n = rng.choices((2, 3, 4, 5, 6), (60, 24, 10, 4, 2))[0]
         orders = [order(rng) for _ in range(n)]
@@ -276,6 +278,26 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     if r < 0.85:
         return _shared_value(rng)
     return _shared_thing(rng)
+
+
+# What a thing is to be, said without a verb.
+_BECOME = (
+    ("turn_on", "switchable", "on"), ("turn_off", "switchable", "off"), ("turn_on", "lamps", "on"), ("turn_off", "lamps", "off"),
+    ("open", "cover", "open|up"), ("close", "cover", "closed|shut|down"), ("lock", "lock", "locked"), ("unlock", "lock", "unlocked"), ("set", "settable", ""),
+)  # fmt: skip
+
+
+def _side_by_side(rng: random.Random) -> tuple[str, list[Parse]]:
+    """Two to four things, each with what it is to be, often with nothing between them."""
+    said, parses = [], []
+    for _ in range(rng.choices((2, 3, 4), (60, 30, 10))[0]):
+        intent, filler, words_ = rng.choice(_BECOME)
+        what = SAMPLER.fill(filler, rng)
+        become = rng.choice(words_.split("|")) or SAMPLER.fill("percentage", rng)
+        said.append(squeeze(f"{SAMPLER.fill('the', rng)} {what} {become}"))
+        parses.append(Parse(intent, {"what": what, "to": become} if intent == "set" else {"what": what}))
+    last = rng.choice((" ", " and ", " but ", " then "))
+    return " ".join(said[:-1]) + last + said[-1], parses
 
 
 _VERBS = (
@@ -414,6 +436,33 @@ def _damaged(text: str, rng: random.Random, parses: list[Parse]) -> str:
     return " ".join(out)
 
 
+_OPEN = ("what", "query", "item", "message", "called", "but", "where")
+# Words that carry meaning for the house: a name may lose any other.
+_KEPT = frozenset(
+    "all every each both any everything the my our a an and in on at of by to for from with off up down one ones it them that this lights".split()
+)
+
+
+def _renamed(text: str, parses: list[Parse], rng: random.Random) -> tuple[str, list[Parse]]:
+    """One word of a name, title or message replaced by one that nobody has heard: what is copied must not be known."""
+    spans = [(p, s) for p in parses for s in _OPEN if s in p.slots]
+    if not spans:
+        return text, parses
+    parse, slot = rng.choice(spans)
+    names = words(parse.slots[slot])
+    free = [
+        w for w in (names if slot not in ("what", "but", "where") else names[:-1]) if w.isalpha() and w not in _KEPT
+    ]
+    if not free:
+        return text, parses
+    old, new = rng.choice(free), wordlike(rng)
+
+    def put(said: str) -> str:
+        return " ".join(new if w == old else w for w in words(said))
+
+    return put(text), [Parse(p.intent, {k: v if k in FLAGS else put(v) for k, v in p.slots.items()}) for p in parses]
+
+
 def _single(rng: random.Random) -> tuple[str, list[Parse]]:
     text, parse = order(rng, ROWS)
     return text, [parse]
@@ -446,6 +495,8 @@ def draw(rng: random.Random) -> Example:
     while True:
         _, kind, source = rng.choices(_KINDS, _SHARES)[0]
         text, parses = source(rng)
+        if kind != "cut" and rng.random() < 0.08:
+            text, parses = _renamed(text, parses, rng)
         if kind != "cut":
             text = _wrapped(text, rng)
         if rng.random() < 0.25:
