@@ -216,6 +216,9 @@ def model_export(
     tokenizer: Annotated[
         Path | None, typer.Option("--tokenizer", help="tokenizer.model or tokenizer.json [beside the checkpoint].")
     ] = None,
+    imatrix: Annotated[
+        Path | None, typer.Option("--imatrix", metavar="TEXT", help="A text file whose activations weigh the rounding.")
+    ] = None,
     preset: Preset = "",
     license: Annotated[str, typer.Option("--license", help="The licence of the weights, as an SPDX name.")] = "",
 ) -> None:
@@ -223,7 +226,7 @@ def model_export(
     with _reported(1):
         from hub import export
 
-        typer.echo(export.run(checkpoint, out, kind, tokenizer, preset, license))
+        typer.echo(export.run(checkpoint, out, kind, tokenizer, imatrix, preset, license))
 
 
 @model_app.command("verify")

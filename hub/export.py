@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 import sys
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from models import ModelError
+
+if TYPE_CHECKING:
+    from models.export.convert import Vocabulary
+    from models.export.verify import Sample
+
+HELD_OUT = 77_000_002  # the seed of the sentences that exported files are scored on; training takes other ones
 
 _EXTRA = "this needs more packages than running the hub does: pip install 'homeward-hub[train]'"
 
@@ -27,17 +35,41 @@ def describe(path: Path, preset: str) -> str:
     )
 
 
-def run(path: Path, out: Path, kind: str, tokenizer: Path | None, preset: str, license: str) -> str:
+def run(
+    path: Path, out: Path, kind: str, tokenizer: Path | None, imatrix: Path | None, preset: str, license: str
+) -> str:
     """Exports, with progress on a terminal. Raises ModelError."""
     checkpoint = _exporter().open_checkpoint(path, preset)
     from models.export.convert import export
 
     shown = _show if sys.stderr.isatty() else None
-    result = export(checkpoint, out, kind=kind, tokenizer=tokenizer, license=license, progress=shown)
-    return (
-        f"{out}: {out.stat().st_size:,} bytes. Its F16 form and PyTorch are {result.largest:.4f} apart at most, "
-        f"with the same first choice in {result.top1:.0%} of {result.positions} positions."
+    done = export(
+        checkpoint, out, _samples, kind=kind, tokenizer=tokenizer, imatrix=imatrix, license=license, progress=shown
     )
+    said = (
+        f"{out}: {out.stat().st_size:,} bytes. Its F16 form and PyTorch are {done.f16.largest:.4f} apart at most, "
+        f"with the same first choice in {done.f16.top1:.0%} of {done.f16.positions} positions.\n"
+        f"Perplexity on home commands: {done.perplexity:.4g}"
+    )
+    if done.small is None:
+        return said + "."
+    return said + f" ({done.f16_perplexity:.4g} at F16; {done.small.divergence:.4f} nats from it a token)."
+
+
+def _samples(vocabulary: Vocabulary) -> list[Sample]:
+    """Held-out sentences of the corpus; with their lines where the vocabulary has the symbols of those."""
+    from intents.corpus.sample import stream
+    from intents.prompt import ASK
+    from models.export.bpe import BpeModel
+    from models.export.verify import Sample
+
+    names = vocabulary.tokens if isinstance(vocabulary, BpeModel) else [piece.text for piece in vocabulary.pieces]
+    examples = list(islice(stream(HELD_OUT), 200))
+    if ASK not in names:
+        return [Sample("", " ".join(example.words)) for example in examples]
+    spaced = isinstance(vocabulary, BpeModel) or not vocabulary.add_space_prefix
+    lines = [example.line if spaced else example.line.replace("> ", ">") for example in examples]
+    return [Sample(" ".join(e.words) + ASK, line) for e, line in zip(examples, lines, strict=True)]
 
 
 def _exporter() -> ModuleType:

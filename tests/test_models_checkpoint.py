@@ -21,11 +21,20 @@ from models import ModelError
 from models.export import bpe
 from models.export.check import check_card
 from models.export.checkpoint import Checkpoint, Shape, open_checkpoint, our_name
-from models.export.convert import export
+from models.export.convert import Vocabulary, export, read_vocabulary
 from models.export.forms import Array, Lazy
 from models.export.gguf import LlamaConfig, stream_gguf
 from models.export.stand_in import random_tensors, vocabulary
-from models.export.verify import Compared, compare, native_logits, sample_tokens, torch_logits
+from models.export.verify import (
+    Compared,
+    Sample,
+    compare,
+    native_logits,
+    read_samples,
+    run_torch,
+    sample_tokens,
+    torch_logits,
+)
 
 CONFIG = LlamaConfig(dim=96, layers=2, heads=6, kv_heads=3, ffn=160, vocab=400, context=256, tied=False)
 WEIGHTS = random_tensors(CONFIG, seed=3)
@@ -380,6 +389,10 @@ def checkpoint_fused_otherwise(folder: Path) -> Checkpoint:
     return open_checkpoint(folder / "wrong.pth", preset(folder))
 
 
+def some_text(vocabulary: Vocabulary) -> list[Sample]:
+    return [Sample("turn on", " the lamp in the kitchen"), Sample("", "close the blinds")]
+
+
 def write_tokenizer(path: Path) -> Path:
     import sentencepiece
 
@@ -405,8 +418,8 @@ def test_a_checkpoint_becomes_a_file_with_a_card(tmp_path: Path, kind: str) -> N
     (tmp_path / "out").mkdir()
     file = tmp_path / "out/m.gguf"
     heard: list[tuple[int, int]] = []
-    result = export(checkpoint, file, kind=kind, license="apache-2.0", progress=lambda a, b: heard.append((a, b)))
-    assert result.same
+    result = export(checkpoint, file, some_text, kind=kind, license="apache-2.0", progress=lambda a, b: heard.append((a, b)))
+    assert result.f16.same
     assert heard[-1][0] == heard[-1][1] > heard[0][0]
     assert sorted(p.name for p in file.parent.iterdir()) == ["m.gguf", "m.json"]
     card = check_card(file)
@@ -428,16 +441,16 @@ def test_an_export_that_fails_or_is_ended_leaves_nothing(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(checkpoint, file, progress=interrupt)
+        export(checkpoint, file, some_text, progress=interrupt)
     with pytest.raises(ModelError, match="no such type"):
-        export(checkpoint, file, kind="q3_x")
+        export(checkpoint, file, some_text, kind="q3_x")
     odd = 1e9
     tensors = dict(checkpoint.tensors) | {"layers.0.up.weight": Lazy((160, 96), lambda: np.full((160, 96), odd))}
     with pytest.raises(ModelError, match="cannot hold"):
-        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file)
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text)
     odd = float("nan")
     with pytest.raises(ModelError, match="cannot hold"):
-        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file)
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text)
     assert list(file.parent.iterdir()) == []
 
 
@@ -507,7 +520,7 @@ def test_byte_level_bpe_is_cut_as_its_own_library_does(tmp_path: Path, llama3: b
     own = write_bpe(tmp_path / "tokenizer.json", llama3)
     checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
     file = tmp_path / "m.gguf"
-    assert export(checkpoint, file, kind="f16").same
+    assert export(checkpoint, file, some_text, kind="f16").f16.same
     model = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
     try:
         cut = {text: model.tokenize(text.encode(), add_bos=False, special=True) for text in HARD}

@@ -2,83 +2,217 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models import ModelError
-from models.export import bpe, sentencepiece
+from models.export import bpe, native, sentencepiece
 from models.export.bpe import BpeModel
 from models.export.card import write_card
 from models.export.checkpoint import Checkpoint
-from models.export.gguf import stored_bytes, stream_gguf
+from models.export.gguf import set_metadata, stored_bytes, stream_gguf
+from models.export.importance import importance
 from models.export.quantise import FILE_TYPES, quantise
 from models.export.sentencepiece import SentencePieceModel
-from models.export.verify import Compared, compare, native_logits, sample_tokens, torch_logits
+from models.export.verify import (
+    Compared,
+    Reading,
+    Sample,
+    compare,
+    native_logits,
+    read_samples,
+    sample_tokens,
+    torch_logits,
+)
 
 Progress = Callable[[int, int], None]
+Vocabulary = SentencePieceModel | BpeModel
+
+DIGEST = "homeward.tensors_sha256"
+_NUMBERS = "homeward.check."
+# Texts that tokenizers cut differently when they differ at all.
+HARD = (
+    "turn on the lamp in the kitchen",
+    "Don't we'll I'VE they're 12345 67 8.9%",
+    "  two  spaces\tand a tab\n\nlines \r\n end   ",
+    "zürich naïve café Straße — 漢字 かな 👩‍👩‍👧 \u200d e\u0301",
+    "()[]{}!?.,;:'\"-_=+*&^$#@~`/\\|",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export found: F16 against PyTorch, the file against F16 on text (None at F16), and the perplexities."""
+
+    f16: Compared
+    small: Compared | None
+    f16_perplexity: float
+    perplexity: float
+
+    def numbers(self) -> dict[str, float]:
+        """As they stand in the file's metadata and on its card."""
+        values = {
+            "positions": float(self.f16.positions),
+            "f16_largest_difference": self.f16.largest,
+            "f16_top1": self.f16.top1,
+            "f16_perplexity": self.f16_perplexity,
+            "perplexity": self.perplexity,
+        }
+        if self.small is not None:
+            values |= {"divergence_from_f16": self.small.divergence, "top1_of_f16": self.small.top1}
+        return values
 
 
 def export(
     checkpoint: Checkpoint,
     out: Path,
+    samples: Callable[[Vocabulary], Sequence[Sample]],
     *,
     kind: str = "q4_k_m",
     tokenizer: Path | None = None,
+    imatrix: Path | None = None,
     license: str = "",
     progress: Progress | None = None,
-) -> Compared:
-    """Writes `out` in `kind` (a key of FILE_TYPES) and a card beside it, or nothing. Returns how near the F16 file is.
+) -> Exported:
+    """Writes `out` in `kind` (a key of FILE_TYPES) and a card beside it, or nothing.
 
-    `tokenizer` is a SentencePiece model or a tokenizer.json; without one it is tokenizer.model or .json beside the checkpoint. Raises ModelError.
+    `tokenizer` is a SentencePiece model or a tokenizer.json; without one it is tokenizer.model or .json beside the
+    checkpoint. `samples` gives the text on which the file is scored, for that vocabulary. `imatrix` is a text file for
+    the importance matrix. Raises ModelError, also where llama.cpp computes or cuts otherwise than the checkpoint's own.
     """
     if kind not in FILE_TYPES:
         raise ModelError(f"no such type: {kind}; there are {', '.join(FILE_TYPES)}")
     if out.suffix != ".gguf":
         raise ModelError(f"{out}: the name has to end in .gguf")
-    vocabulary = _vocabulary(tokenizer or _tokenizer(checkpoint.path))
-    config = checkpoint.shape.config
-    _check_space(out, sum(stored_bytes(config, "f16").values()), kind)
-    f16 = out.with_name(f".{out.name}.{os.getpid()}.f16")
+    place = tokenizer or _tokenizer(checkpoint.path)
+    vocabulary = read_vocabulary(place)
+    _check_space(out, sum(stored_bytes(checkpoint.shape.config, "f16").values()), kind)
+    text = _text(imatrix) if imatrix is not None else ""
+    f16, small = (out.with_name(f".{out.name}.{os.getpid()}.{part}") for part in ("f16", "small"))
     made = {"source": checkpoint.path.name, "form": checkpoint.form}
-    metadata = {"general.name": out.stem, "general.description": f"from {made['source']}: {made['form']}"}
-    metadata |= {"general.license": license} if license else {}
+    made |= {"importance_matrix": imatrix.name} if imatrix is not None else {}
     try:
-        stream_gguf(
+        digest = stream_gguf(
             f16,
-            config=config,
+            config=checkpoint.shape.config,
             load=checkpoint.load,
             vocabulary=vocabulary,
-            metadata=metadata,
+            metadata=_metadata(out, made, license, place, kind),
             rope_scale=checkpoint.shape.rope_scale,
             progress=progress,
         )
-        tokens = sample_tokens(config.vocab, min(64, config.context))
-        reference = torch_logits(checkpoint.shape, checkpoint.load, tokens)
-        result = compare(reference, native_logits(f16, tokens))
-        if not result.same:
-            raise ModelError(f"llama.cpp computes other logits than the checkpoint: {result.largest:.3f} apart")
-        scores = {f"f16_{name}": value for name, value in asdict(result).items()}
+        _check_cut(f16, place, vocabulary)
+        compared = _compared(checkpoint, f16)
+        scored = samples(vocabulary)
+        reading = _read(checkpoint, f16, scored, vocabulary)
+        result = Exported(compared, None, reading.perplexity, reading.perplexity)
         if kind != "f16":
-            small = f16.with_suffix(".small")
-            try:
-                quantise(f16, small, kind)
-                nearness = compare(reference, native_logits(small, tokens))
-                small.replace(f16)
-            finally:
-                small.unlink(missing_ok=True)
-            scores |= {f"{kind}_top1": nearness.top1, f"{kind}_divergence": nearness.divergence}
+            columns = _importance(checkpoint, f16, text, vocabulary) if text else None
+            quantise(f16, small, kind, columns)
+            after = _read(checkpoint, small, scored, vocabulary)
+            nearness = compare(reading.logits, after.logits)
+            result = Exported(compared, nearness, reading.perplexity, after.perplexity)
+            small.replace(f16)
+        set_metadata(f16, {_NUMBERS + name: value for name, value in result.numbers().items()} | {DIGEST: digest})
         f16.replace(out)
-        write_card(out, made, scores)
+        write_card(out, made, result.numbers())
         return result
     finally:
         f16.unlink(missing_ok=True)
+        small.unlink(missing_ok=True)
 
 
-def _vocabulary(path: Path) -> SentencePieceModel | BpeModel:
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A tokenizer.json or a SentencePiece model. Raises ModelError for one that llama.cpp would not follow."""
     return bpe.read(path) if path.suffix == ".json" else sentencepiece.read(path)
+
+
+def _metadata(out: Path, made: dict[str, str], license: str, tokenizer: Path, kind: str) -> dict[str, str | float]:
+    """What is known before, and places of the right size for what is measured afterwards."""
+    values: dict[str, str | float] = {
+        "general.name": out.stem,
+        "general.description": f"from {made['source']}: {made['form']}",
+        "homeward.source": made["source"],
+        DIGEST: "0" * 64,
+    }
+    nothing = Compared(0, 0.0, 0.0, 0.0, 0.0)
+    numbers = Exported(nothing, None if kind == "f16" else nothing, 0.0, 0.0).numbers()
+    values |= {_NUMBERS + name: 0.0 for name in numbers}
+    values |= {"general.license": license} if license else {}
+    values |= {"homeward.importance_matrix": made["importance_matrix"]} if "importance_matrix" in made else {}
+    template = _template(tokenizer.with_name("tokenizer_config.json"))
+    return values | ({"tokenizer.chat_template": template} if template else {})
+
+
+def _template(settings: Path) -> str:
+    try:
+        template = json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return template if isinstance(template, str) else ""
+
+
+def _compared(checkpoint: Checkpoint, f16: Path) -> Compared:
+    config = checkpoint.shape.config
+    tokens = sample_tokens(config.vocab, min(64, config.context))
+    result = compare(torch_logits(checkpoint.shape, checkpoint.load, tokens), native_logits(f16, tokens))
+    if not result.same:
+        raise ModelError(f"llama.cpp computes other logits than the checkpoint: {result.largest:.3f} apart")
+    return result
+
+
+def _check_cut(file: Path, tokenizer: Path, vocabulary: Vocabulary) -> None:
+    """That llama.cpp cuts hard texts as the tokenizer's own library does."""
+    texts = list(HARD)
+    if isinstance(vocabulary, BpeModel):
+        from tokenizers import Tokenizer
+
+        own = Tokenizer.from_file(str(tokenizer))
+        cut = [own.encode(text, add_special_tokens=False).ids for text in texts]
+    else:
+        from sentencepiece import SentencePieceProcessor
+
+        if vocabulary.squeezes_spaces:
+            texts = [" ".join(text.split()) for text in texts]
+        cut = SentencePieceProcessor(model_file=str(tokenizer)).encode(texts)
+    for text, wanted, found in zip(texts, cut, native.tokens(file, texts), strict=True):
+        if wanted != found:
+            raise ModelError(f"llama.cpp cuts {text!r} into {found}, the tokenizer {tokenizer.name} into {wanted}")
+
+
+def _read(checkpoint: Checkpoint, file: Path, samples: Sequence[Sample], vocabulary: Vocabulary) -> Reading:
+    config = checkpoint.shape.config
+    reading = read_samples(file, samples, _bos(vocabulary), config.context)
+    if reading.perplexity > 2 * config.vocab:
+        raise ModelError(
+            f"the model takes plain sentences for less likely than chance (perplexity {reading.perplexity:.3g} over "
+            f"{config.vocab} tokens): its tokenizer seems to be another model's; name the right one with --tokenizer"
+        )
+    return reading
+
+
+def _bos(vocabulary: Vocabulary) -> int:
+    """The token with which texts begin, -1 for none."""
+    return -1 if isinstance(vocabulary, BpeModel) and not vocabulary.add_bos else vocabulary.bos
+
+
+def _importance(checkpoint: Checkpoint, f16: Path, text: str, vocabulary: Vocabulary) -> dict[str, NDArray[np.float32]]:
+    tokens = native.tokens(f16, [text])[0]
+    return importance(checkpoint.shape, checkpoint.load, tokens, _bos(vocabulary))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as text: {error}") from error
 
 
 def _tokenizer(path: Path) -> Path:

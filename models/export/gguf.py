@@ -8,6 +8,7 @@ space after every symbol as well as at the start, so text is cut as SentencePiec
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ def write_gguf(
     config: LlamaConfig,
     tensors: Mapping[str, Array],
     tokenizer_model: Path | SentencePieceModel,
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, str | float],
     dtype: Literal["f16", "f32"] = "f16",
 ) -> None:
     """Write `tensors` (the names and shapes of `shapes(config)`) to `path`, whole or not at all.
@@ -127,14 +128,15 @@ def stream_gguf(
     config: LlamaConfig,
     load: Callable[[str], Array],
     vocabulary: SentencePieceModel | BpeModel,
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, str | float],
     dtype: Literal["f16", "f32"] = "f16",
     rope_scale: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> str:
     """Like `write_gguf`, with one tensor at a time in memory: `load` gives that of a name when its turn comes.
 
-    `progress` hears how many of the bytes of all tensors are written. Raises ModelError.
+    `progress` hears how many of the bytes of all tensors are written. Returns the SHA-256 of all tensors as they are
+    stored, one after another. Raises ModelError.
     """
     sizes = stored_bytes(config, dtype)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -153,19 +155,37 @@ def stream_gguf(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        done, whole = 0, sum(sizes.values())
+        done, whole, digest = 0, sum(sizes.values()), hashlib.sha256()
         for name, size in sizes.items():
-            writer.write_tensor_data(_converted(config, name, load(name), dtype))
+            stored = _converted(config, name, load(name), dtype)
+            digest.update(stored.data)
+            writer.write_tensor_data(stored)
             done += size
             if progress is not None:
                 progress(done, whole)
         writer.close()
         temporary.replace(path)
+        return digest.hexdigest()
     except OSError as error:
         raise ModelError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         writer.close()
         temporary.unlink(missing_ok=True)
+
+
+def set_metadata(path: Path, values: Mapping[str, str | float]) -> None:
+    """Replaces values in the file in place: numbers, and texts by ones of the same length. Raises ModelError."""
+    reader = gguf.GGUFReader(path, "r+")
+    for key, value in values.items():
+        field = reader.get_field(key)
+        if field is None:
+            raise ModelError(f"{path} has no {key}")
+        place = field.parts[field.data[0]]
+        new = np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else np.array([value], place.dtype)
+        if new.shape != place.shape:
+            raise ModelError(f"{path}: {key} has another length")
+        place[:] = new
+    reader.data.flush()
 
 
 def stored_bytes(config: LlamaConfig, dtype: Literal["f16", "f32"]) -> dict[str, int]:
@@ -190,10 +210,13 @@ def _write_config(
     writer: gguf.GGUFWriter,
     config: LlamaConfig,
     dtype: Literal["f16", "f32"],
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, str | float],
 ) -> None:
     for key, value in metadata.items():
-        writer.add_string(key, value)
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_float32(key, value)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if dtype == "f16" else gguf.LlamaFileType.ALL_F32)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_context_length(config.context)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import ModelError
+from models.export.native import start
 
 FILE_TYPES: Mapping[str, int] = {
     "f16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
@@ -67,7 +68,7 @@ def quantise(
         ),
     )
     try:
-        child.start()
+        start(child)
         child.join(SECONDS)
         if child.exitcode is None:
             child.kill()

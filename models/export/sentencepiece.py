@@ -6,11 +6,13 @@ are read here by hand, so that neither protobuf nor sentencepiece itself has to 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from models import ModelError
 
@@ -44,6 +46,7 @@ class SentencePieceModel:
     bos: int
     eos: int
     add_space_prefix: bool
+    squeezes_spaces: bool = False  # several spaces count as one, which llama.cpp does not know
 
 
 class _Malformed(Exception):
@@ -55,14 +58,17 @@ _BPE = 2  # TrainerSpec.ModelType: 1 unigram, 2 BPE, 3 word, 4 char
 
 
 def read(path: Path) -> SentencePieceModel:
-    """The model in `path`. Raises ModelError for what is not a BPE model that llama.cpp cuts in the same way."""
+    """The model in `path`, with the tokens of an added_tokens.json beside it.
+
+    Raises ModelError for what is not a BPE model that llama.cpp cuts in the same way.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return _model(data)
-    except (IndexError, struct.error, ValueError, _Malformed) as error:
+        return _with_added(_model(data), path)
+    except (IndexError, struct.error, ValueError, TypeError, AttributeError, OSError, _Malformed) as error:
         raise ModelError(f"{path}: not a SentencePiece model ({error})") from error
 
 
@@ -86,7 +92,32 @@ def _model(data: bytes) -> SentencePieceModel:
         bos=_number(trainer, 41, 1),
         eos=_number(trainer, 42, 2),
         add_space_prefix=bool(_number(normalizer, 3, 1)),
+        squeezes_spaces=bool(_number(normalizer, 4, 1)),
     )
+
+
+def _with_added(model: SentencePieceModel, path: Path) -> SentencePieceModel:
+    """With the tokens that fine-tuning added: added_tokens.json beside the model has them and their ids."""
+    added = _json(path.with_name("added_tokens.json"))
+    if not added:
+        return model
+    marked = _json(path.with_name("tokenizer_config.json")).get("added_tokens_decoder", {})
+    pieces = list(model.pieces)
+    for text, number in sorted(added.items(), key=lambda item: item[1]):
+        if number < len(pieces) and pieces[number].text == text:
+            continue
+        if number != len(pieces):
+            raise ModelError(f"{path.with_name('added_tokens.json')}: {text} has the id {number}, not {len(pieces)}")
+        special = marked.get(str(number), {}).get("special", False)
+        pieces.append(Piece(text, 0.0, PieceType.CONTROL if special else PieceType.USER_DEFINED))
+    return replace(model, pieces=tuple(pieces))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(values, dict):
+        raise _Malformed(f"{path.name} is no object")
+    return values
 
 
 def _check(trainer: dict[int, int | bytes], normalizer: dict[int, int | bytes]) -> None:
