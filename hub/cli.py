@@ -221,12 +221,19 @@ def model_export(
     ] = None,
     preset: Preset = "",
     license: Annotated[str, typer.Option("--license", help="The licence of the weights, as an SPDX name.")] = "",
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Do not ask that plain sentences are likely to the model.")
+    ] = False,
 ) -> None:
     """Make a GGUF of a checkpoint, and compare what llama.cpp computes from it with PyTorch."""
     with _reported(1):
         from hub import export
 
-        typer.echo(export.run(checkpoint, out, kind, tokenizer, imatrix, preset, license))
+        said = export.run(
+            checkpoint, out, kind=kind, tokenizer=tokenizer, imatrix=imatrix, preset=preset, license=license,
+            trained=not untrained,
+        )  # fmt: skip
+        typer.echo(said)
 
 
 @model_app.command("verify")

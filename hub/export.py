@@ -36,15 +36,31 @@ def describe(path: Path, preset: str) -> str:
 
 
 def run(
-    path: Path, out: Path, kind: str, tokenizer: Path | None, imatrix: Path | None, preset: str, license: str
+    path: Path,
+    out: Path,
+    *,
+    kind: str,
+    tokenizer: Path | None,
+    imatrix: Path | None,
+    preset: str,
+    license: str,
+    trained: bool,
 ) -> str:
-    """Exports, with progress on a terminal. Raises ModelError."""
+    """Exports, with progress on a terminal; the options are those of the command. Raises ModelError."""
     checkpoint = _exporter().open_checkpoint(path, preset)
     from models.export.convert import export
 
     shown = _show if sys.stderr.isatty() else None
     done = export(
-        checkpoint, out, _samples, kind=kind, tokenizer=tokenizer, imatrix=imatrix, license=license, progress=shown
+        checkpoint,
+        out,
+        _samples,
+        kind=kind,
+        tokenizer=tokenizer,
+        imatrix=imatrix,
+        license=license,
+        trained=trained,
+        progress=shown,
     )
     said = (
         f"{out}: {out.stat().st_size:,} bytes. Its F16 form and PyTorch are {done.f16.largest:.4f} apart at most, "

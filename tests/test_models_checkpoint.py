@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -23,7 +24,8 @@ from models.export.check import check_card
 from models.export.checkpoint import Checkpoint, Shape, open_checkpoint, our_name
 from models.export.convert import Vocabulary, export, read_vocabulary
 from models.export.forms import Array, Lazy
-from models.export.gguf import LlamaConfig, stream_gguf
+from models.export.gguf import LlamaConfig, gguf_name, shapes, stream_gguf
+from models.export.sentencepiece import Piece, PieceType, SentencePieceModel
 from models.export.stand_in import random_tensors, vocabulary
 from models.export.verify import (
     Compared,
@@ -418,7 +420,15 @@ def test_a_checkpoint_becomes_a_file_with_a_card(tmp_path: Path, kind: str) -> N
     (tmp_path / "out").mkdir()
     file = tmp_path / "out/m.gguf"
     heard: list[tuple[int, int]] = []
-    result = export(checkpoint, file, some_text, kind=kind, license="apache-2.0", progress=lambda a, b: heard.append((a, b)))
+    result = export(
+        checkpoint,
+        file,
+        some_text,
+        trained=False,
+        kind=kind,
+        license="apache-2.0",
+        progress=lambda a, b: heard.append((a, b)),
+    )
     assert result.f16.same
     assert heard[-1][0] == heard[-1][1] > heard[0][0]
     assert sorted(p.name for p in file.parent.iterdir()) == ["m.gguf", "m.json"]
@@ -441,16 +451,16 @@ def test_an_export_that_fails_or_is_ended_leaves_nothing(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(checkpoint, file, some_text, progress=interrupt)
+        export(checkpoint, file, some_text, trained=False, progress=interrupt)
     with pytest.raises(ModelError, match="no such type"):
-        export(checkpoint, file, some_text, kind="q3_x")
+        export(checkpoint, file, some_text, trained=False, kind="q3_x")
     odd = 1e9
     tensors = dict(checkpoint.tensors) | {"layers.0.up.weight": Lazy((160, 96), lambda: np.full((160, 96), odd))}
     with pytest.raises(ModelError, match="cannot hold"):
-        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text)
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text, trained=False)
     odd = float("nan")
     with pytest.raises(ModelError, match="cannot hold"):
-        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text)
+        export(Checkpoint(checkpoint.path, checkpoint.form, checkpoint.shape, tensors), file, some_text, trained=False)
     assert list(file.parent.iterdir()) == []
 
 
@@ -475,6 +485,8 @@ def test_the_commands(tmp_path: Path) -> None:
     code, said = hub("inspect", source, "--preset", preset(tmp_path))
     assert (code, "can be exported" in said, "TinyLlama" in said) == (0, True, True)
     code, said = hub("export", source, "--out", file, "--type", "q8_0", "--preset", preset(tmp_path))
+    assert (code, "another model's" in said) == (1, True), "random weights know no sentences"
+    code, said = hub(*("export", source, "--untrained", "--out", file, "--type", "q8_0", "--preset", preset(tmp_path)))
     assert (code, "64 positions" in said) == (0, True), said
     assert hub("verify", file)[0] == 0
     file.write_bytes(b"GGUF")
@@ -520,7 +532,7 @@ def test_byte_level_bpe_is_cut_as_its_own_library_does(tmp_path: Path, llama3: b
     own = write_bpe(tmp_path / "tokenizer.json", llama3)
     checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
     file = tmp_path / "m.gguf"
-    assert export(checkpoint, file, some_text, kind="f16").f16.same
+    assert export(checkpoint, file, some_text, trained=False, kind="f16").f16.same
     model = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
     try:
         cut = {text: model.tokenize(text.encode(), add_bos=False, special=True) for text in HARD}
@@ -538,3 +550,178 @@ def test_a_tokenizer_by_another_rule_is_refused(tmp_path: Path) -> None:
         place.write_text(json.dumps(whole | odd))
         with pytest.raises(ModelError, match=r"tokenizer\.json"):
             bpe.read(place)
+
+
+def test_the_numbers_of_an_export_are_in_the_file_and_on_its_card(tmp_path: Path) -> None:
+    import gguf
+
+    write_tokenizer(tmp_path / "tokenizer.model")
+    checkpoint = open_checkpoint(write_tinyllama(tmp_path), preset(tmp_path))
+    text = tmp_path / "calibration.txt"
+    text.write_text("turn on the lamp in the kitchen and close all the blinds\n" * 12)
+    file = tmp_path / "m.gguf"
+    numbers = export(checkpoint, file, some_text, trained=False, kind="q4_0", imatrix=text).numbers()
+    assert numbers["divergence_from_f16"] > 0
+    assert numbers["f16_perplexity"] != numbers["perplexity"] > 1
+    assert check_card(file)["scores"] == numbers
+    reader = gguf.GGUFReader(file)
+
+    def value(key: str) -> Any:
+        field = reader.get_field(key)
+        assert field is not None, key
+        return field.contents()
+
+    for name, number in numbers.items():
+        assert value(f"homeward.check.{name}") == pytest.approx(number, rel=1e-6), name
+    assert value("homeward.importance_matrix") == "calibration.txt"
+    digest = value("homeward.tensors_sha256")
+    stream = tmp_path / "again.gguf"
+    again = stream_gguf(
+        stream,
+        config=CONFIG,
+        load=checkpoint.load,
+        vocabulary=read_vocabulary(tmp_path / "tokenizer.model"),
+        metadata={},
+    )
+    assert digest == again
+    text.write_text("too short")
+    with pytest.raises(ModelError, match="64 at least"):
+        export(checkpoint, file, some_text, trained=False, kind="q4_0", imatrix=text)
+
+
+def test_an_importance_matrix_is_the_mean_square_of_what_comes_in() -> None:
+    from models.export.importance import importance
+
+    checkpoint = checkpoint_of(CONFIG)
+    tokens = sample_tokens(CONFIG.vocab, 300)  # two chunks, each with the token of the beginning before it
+    found = importance(checkpoint.shape, checkpoint.load, tokens, bos=1)
+    embedded = WEIGHTS["tok.weight"][[1, *tokens[:255], 1, *tokens[255:]]].astype(np.float64)
+    normed = embedded / np.sqrt((embedded**2).mean(1, keepdims=True) + CONFIG.norm_eps)
+    expected = ((normed * WEIGHTS["layers.0.attn_norm.weight"]) ** 2).mean(0)
+    for part in ("q", "k", "v"):
+        np.testing.assert_allclose(found[f"blk.0.attn_{part}.weight"], expected, rtol=1e-4)
+    assert found["blk.1.ffn_down.weight"].shape == (CONFIG.ffn,)
+    assert len(found) == 7 * CONFIG.layers + 1
+
+
+def test_chunks_are_read_apart_from_each_other() -> None:
+    checkpoint = checkpoint_of(CONFIG)
+    a, b = sample_tokens(CONFIG.vocab, 9), sample_tokens(CONFIG.vocab, 20)[9:]
+    together = run_torch(checkpoint.shape, checkpoint.load, [a, b])
+    for chunk, logits in zip((a, b), together, strict=True):
+        np.testing.assert_allclose(logits, torch_logits(checkpoint.shape, checkpoint.load, chunk), atol=1e-4)
+
+
+def test_choices_that_f16_cannot_tell_apart_count_as_the_same() -> None:
+    reference = np.array([[0.0, 1.0, 1.01], [0.0, 1.0, 1.5]], np.float32)
+    near = np.array([[0.0, 1.01, 1.0], [0.0, 1.0, 1.5]], np.float32)
+    far = np.array([[0.0, 1.01, 1.0], [0.0, 1.51, 1.5]], np.float32)
+    assert compare(reference, near).same
+    assert compare(reference, far).top1 == 0.5
+
+
+def test_tokens_that_fine_tuning_added(tmp_path: Path) -> None:
+    import llama_cpp
+
+    write_tokenizer(tmp_path / "tokenizer.model")
+    config = dataclasses.replace(CONFIG, vocab=303)
+    added = {"<|im_start|>": 300, "<|im_end|>": 301, "[PAD]": 302}
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"added_tokens_decoder": {"302": {"special": True}}, "chat_template": "{{ messages }}"})
+    )
+    made = checkpoint_of(config)
+    checkpoint = Checkpoint(tmp_path / "m.pth", made.form, made.shape, made.tensors)
+    file = tmp_path / "m.gguf"
+    export(checkpoint, file, some_text, trained=False, kind="f16")
+    model = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
+    try:
+        cut = model.tokenize(b"<|im_start|><|im_end|>", add_bos=False, special=True)
+        assert [n for n in cut if n >= 300] == [300, 301]
+        assert model.metadata["tokenizer.chat_template"] == "{{ messages }}"
+    finally:
+        model.close()
+    (tmp_path / "added_tokens.json").write_text('{"<x>": 305}')
+    with pytest.raises(ModelError, match="the id 305, not 300"):
+        export(checkpoint, file, some_text, trained=False, kind="f16")
+
+
+def test_the_tokenizer_of_another_model_is_seen(tmp_path: Path) -> None:
+    """On the shipped weights, which know what follows what: with two thousand pieces in another order nothing fits."""
+    from hub.export import _samples
+    from models.export.convert import _check_likely
+    from models.files import default_model
+
+    config, weights, right = unpacked(default_model())
+    normal = [n for n, piece in enumerate(right.pieces) if piece.type == PieceType.NORMAL]
+    pieces = list(right.pieces)
+    for old, new in zip(normal, np.random.default_rng(5).permutation(normal), strict=True):
+        pieces[new] = dataclasses.replace(right.pieces[old], score=right.pieces[new].score)
+    readings = []
+    for known in (right, dataclasses.replace(right, pieces=tuple(pieces))):
+        file = tmp_path / "m.gguf"
+        stream_gguf(file, config=config, load=weights.__getitem__, vocabulary=known, metadata={})
+        readings.append(read_samples(file, _samples(known), known.bos, config.context))
+    assert readings[0].perplexity < 2
+    _check_likely(readings[0], config.vocab)
+    with pytest.raises(ModelError, match="another model's"):
+        _check_likely(readings[1], config.vocab)
+
+
+def unpacked(file: Path) -> tuple[LlamaConfig, dict[str, Array], SentencePieceModel]:
+    """A GGUF of ours as what it was made of."""
+    import gguf
+
+    reader = gguf.GGUFReader(file)
+
+    def value(key: str) -> Any:
+        field = reader.get_field(key)
+        assert field is not None, key
+        return field.contents()
+
+    stored = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+    config = LlamaConfig(
+        dim=value("llama.embedding_length"),
+        layers=value("llama.block_count"),
+        heads=value("llama.attention.head_count"),
+        kv_heads=value("llama.attention.head_count_kv"),
+        ffn=value("llama.feed_forward_length"),
+        vocab=value("llama.vocab_size"),
+        context=value("llama.context_length"),
+        tied="output.weight" not in stored,
+    )
+    weights: dict[str, Array] = {}
+    for name, shape in shapes(config).items():
+        array = stored[gguf_name(name)].reshape(shape)
+        if name.split(".")[-2] in ("q", "k"):
+            heads = config.heads if ".q." in name else config.kv_heads
+            array = array.reshape(heads, config.head_size // 2, 2, config.dim).swapaxes(1, 2).reshape(shape)
+        weights[name] = array
+    columns = (value(f"tokenizer.ggml.{key}") for key in ("tokens", "scores", "token_type"))
+    pieces = tuple(Piece(text, score, PieceType(kind)) for text, score, kind in zip(*columns, strict=True))
+    return config, weights, SentencePieceModel(pieces, unk=0, bos=1, eos=2, add_space_prefix=True)
+
+
+def test_a_vocabulary_that_llama_cpp_cuts_otherwise_is_refused(tmp_path: Path) -> None:
+    from models.export.convert import _check_cut
+
+    write_tokenizer(tmp_path / "tokenizer.model")
+    known = read_vocabulary(tmp_path / "tokenizer.model")
+    assert isinstance(known, SentencePieceModel)
+    swapped = list(known.pieces)
+    a, e = (next(n for n, piece in enumerate(swapped) if piece.text == letter) for letter in "ae")
+    swapped[a], swapped[e] = swapped[e], swapped[a]
+    file = tmp_path / "m.gguf"
+    for pieces, same in ((known.pieces, True), (tuple(swapped), False)):
+        stream_gguf(
+            file,
+            config=CONFIG,
+            load=WEIGHTS.__getitem__,
+            vocabulary=dataclasses.replace(known, pieces=pieces),
+            metadata={},
+        )
+        if same:
+            _check_cut(file, tmp_path / "tokenizer.model", known)
+        else:
+            with pytest.raises(ModelError, match=r"llama\.cpp cuts"):
+                _check_cut(file, tmp_path / "tokenizer.model", known)

@@ -37,6 +37,9 @@ Vocabulary = SentencePieceModel | BpeModel
 
 DIGEST = "homeward.tensors_sha256"
 _NUMBERS = "homeward.check."
+# Of the vocabulary's size: random weights give a perplexity above it, the shipped model one of a thousandth of it, and with
+# its pieces in another order 0.3 of it.
+_UNLIKELY = 1 / 8
 # Texts that tokenizers cut differently when they differ at all.
 HARD = (
     "turn on the lamp in the kitchen",
@@ -79,13 +82,15 @@ def export(
     tokenizer: Path | None = None,
     imatrix: Path | None = None,
     license: str = "",
+    trained: bool = True,
     progress: Progress | None = None,
 ) -> Exported:
     """Writes `out` in `kind` (a key of FILE_TYPES) and a card beside it, or nothing.
 
     `tokenizer` is a SentencePiece model or a tokenizer.json; without one it is tokenizer.model or .json beside the
     checkpoint. `samples` gives the text on which the file is scored, for that vocabulary. `imatrix` is a text file for
-    the importance matrix. Raises ModelError, also where llama.cpp computes or cuts otherwise than the checkpoint's own.
+    the importance matrix. Raises ModelError, also where llama.cpp computes or cuts otherwise than the checkpoint's own,
+    and, unless the model is not `trained`, where the samples are so unlikely that the tokenizer must be another model's.
     """
     if kind not in FILE_TYPES:
         raise ModelError(f"no such type: {kind}; there are {', '.join(FILE_TYPES)}")
@@ -112,6 +117,8 @@ def export(
         compared = _compared(checkpoint, f16)
         scored = samples(vocabulary)
         reading = _read(checkpoint, f16, scored, vocabulary)
+        if trained:
+            _check_likely(reading, checkpoint.shape.config.vocab)
         result = Exported(compared, None, reading.perplexity, reading.perplexity)
         if kind != "f16":
             columns = _importance(checkpoint, f16, text, vocabulary) if text else None
@@ -188,14 +195,17 @@ def _check_cut(file: Path, tokenizer: Path, vocabulary: Vocabulary) -> None:
 
 
 def _read(checkpoint: Checkpoint, file: Path, samples: Sequence[Sample], vocabulary: Vocabulary) -> Reading:
-    config = checkpoint.shape.config
-    reading = read_samples(file, samples, _bos(vocabulary), config.context)
-    if reading.perplexity > 2 * config.vocab:
+    return read_samples(file, samples, _bos(vocabulary), checkpoint.shape.config.context)
+
+
+def _check_likely(reading: Reading, vocabulary: int) -> None:
+    """A tokenizer with as many pieces in another order fits every other check."""
+    if reading.perplexity > vocabulary * _UNLIKELY:
         raise ModelError(
-            f"the model takes plain sentences for less likely than chance (perplexity {reading.perplexity:.3g} over "
-            f"{config.vocab} tokens): its tokenizer seems to be another model's; name the right one with --tokenizer"
+            f"plain sentences are nearly as unlikely to the model as any tokens (perplexity {reading.perplexity:.4g} of "
+            f"{vocabulary}): its tokenizer seems to be another model's; name the right one with --tokenizer, or say "
+            "--untrained where the model is"
         )
-    return reading
 
 
 def _bos(vocabulary: Vocabulary) -> int:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import llama_cpp
 import numpy as np
+from llama_cpp import Llama
 from numpy.typing import NDArray
 
 from models import ModelError
 
-if TYPE_CHECKING:
-    from llama_cpp import Llama
-
 SECONDS = 900.0  # 64 positions of TinyLlama take 4 s on two cores, 600 take 40
+
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR
 
 Logits = NDArray[np.float32]
 
@@ -35,6 +38,17 @@ def tokens(file: Path, texts: Sequence[str]) -> list[list[int]]:
     """For each text its token ids as llama.cpp cuts it, without the one of the beginning. Raises ModelError."""
     answer: list[list[int]] = _asked(_tokens, file, {"vocab_only": True}, list(texts))
     return answer
+
+
+def quiet() -> None:
+    """From now on llama.cpp says only what went wrong: two hundred lines about tensors would hide that."""
+    llama_cpp.llama_log_set(_errors_only, ctypes.c_void_p(0))
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _errors_only(level: int, text: bytes, _: object) -> None:
+    if level == _ERROR:
+        sys.stderr.write(text.decode(errors="replace"))
 
 
 def start(child: BaseProcess) -> None:
@@ -83,8 +97,7 @@ def _child(
     sending: Connection, work: Callable[[Llama, Any], Any], file: str, options: dict[str, Any], argument: object
 ) -> None:
     """What the child does: a list is the answer, a text says what went wrong."""
-    import llama_cpp
-
+    quiet()
     try:
         sending.send(work(llama_cpp.Llama(file, verbose=False, **options), argument))
     except (ValueError, RuntimeError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import ModelError
-from models.export.native import start
+from models.export.native import quiet, start
 
 FILE_TYPES: Mapping[str, int] = {
     "f16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
@@ -35,7 +34,6 @@ TENSOR_TYPES: Mapping[str, int] = {
     "q5_k": 13,
     "q6_k": 14,
 }
-_ERROR = 4  # GGML_LOG_LEVEL_ERROR
 SECONDS = 900.0  # TinyLlama's 1.1 B parameters take 7 to 200 s on two cores, by type
 
 
@@ -91,7 +89,7 @@ def _quantise(
     imatrix: Mapping[str, NDArray[np.float32]],
 ) -> None:
     """What the child does; its exit code is the answer."""
-    llama_cpp.llama_log_set(_errors_only, ctypes.c_void_p(0))
+    quiet()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = FILE_TYPES[kind]
     if embedding is not None:
@@ -101,13 +99,6 @@ def _quantise(
         params.imatrix = ctypes.cast(entries, ctypes.POINTER(llama_cpp.llama_model_imatrix_data))
     code = llama_cpp.llama_model_quantize(f16.encode(), out.encode(), ctypes.byref(params))
     raise SystemExit(int(code != 0))
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _errors_only(level: int, text: bytes, _: object) -> None:
-    """Two hundred lines about tensors would hide what matters."""
-    if level == _ERROR:
-        sys.stderr.write(text.decode(errors="replace"))
 
 
 def _imatrix(
