@@ -20,7 +20,7 @@ help:
 
 # torch is large: only what trains the model, and what checks the types of that, waits for it.
 .venv/train.stamp: pyproject.toml deploy/environment.sh
-	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train,forms
 	@touch $@ .venv/test.stamp .venv/run.stamp
 
 demo: .venv/run.stamp
