@@ -12,8 +12,8 @@ from intents import values
 from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import SAMPLER
 from intents.corpus.mended import cut, declined, mended
-from intents.corpus.orders import ROWS, spoken
-from intents.corpus.phrases import Sampler, parse
+from intents.corpus.orders import ORDERS, ROWS, spoken
+from intents.corpus.phrases import Dice, Sampler, parse
 from intents.corpus.sample import stream
 from intents.grammar import allows
 from intents.line import INTENTS, Parse, read, words, write
@@ -29,7 +29,7 @@ def test_every_line_can_be_written_under_the_grammar() -> None:
 def test_every_intent_has_sentences() -> None:
     drawn = {parse.intent for example in islice(stream(3), 20_000) for parse in read(example.line)}
     assert drawn == set(INTENTS)
-    assert {intent for _, intent, _, _ in FAMILIES} <= set(INTENTS)
+    assert {intent for rows in FAMILIES.values() for _, intent, _, _ in rows} <= set(INTENTS)
 
 
 def test_a_fifth_asks_nothing_of_the_home_and_a_fifth_asks_several_things() -> None:
@@ -121,3 +121,13 @@ def test_a_template_remembers_its_spans() -> None:
 def test_a_template_whose_brackets_do_not_match_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"match|missing"):
         parse(template)
+
+
+def test_a_family_that_is_held_back_never_comes_up() -> None:
+    dice = Dice(3, frozenset(FAMILIES) - {"casual"})
+    assert {ROWS.draw(dice).family for _ in range(300)} == {"casual"}
+    free = Dice(4)
+    assert {ORDERS.draw(free).family for _ in range(3000)} == set(FAMILIES) - {"timer"}, "none of a timer is short"
+    held = list(islice(stream(5, frozenset({"casual"})), 50))
+    assert held != list(islice(stream(5), 50))
+    assert held == list(islice(stream(5, frozenset({"casual"})), 50))

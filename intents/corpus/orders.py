@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import SAMPLER
+from intents.corpus.phrases import Dice
 from intents.line import Parse
 
 
@@ -20,6 +21,7 @@ class Row:
     intent: str
     flag: str
     template: str
+    family: str = ""  # a key of FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,26 @@ class Rows:
     sums: tuple[float, ...]
 
     def draw(self, rng: random.Random) -> Row:
-        return rng.choices(self.rows, cum_weights=self.sums)[0]
+        held = rng.held if isinstance(rng, Dice) else ()
+        while (row := rng.choices(self.rows, cum_weights=self.sums)[0]).family in held:
+            pass
+        return row
+
+    def of(self, family: str) -> Rows:
+        """Those of one family."""
+        return _rows([row for row in self.rows if row.family == family])
 
 
 def _rows(rows: Sequence[Row]) -> Rows:
     return Rows(tuple(rows), tuple(accumulate(row.share for row in rows)))
 
 
-_ALL = [Row(share / len(ways), intent, flag, way) for share, intent, flag, ways in FAMILIES for way in ways]
+_ALL = [
+    Row(share / len(ways), intent, flag, way, family)
+    for family, rows in FAMILIES.items()
+    for share, intent, flag, ways in rows
+    for way in ways
+]
 # What a delayed command or one of several may be: short orders, not questions, timers or moods.
 _SHORT = frozenset(
     (

@@ -57,6 +57,14 @@ def _choices(tokens: list[str], at: int, closing: str | None) -> tuple[list[Sequ
     return choices, at
 
 
+class Dice(random.Random):
+    """A source of chance under which some families of sentences never come up, so that they are new to what is trained."""
+
+    def __init__(self, seed: int, held: frozenset[str] = frozenset()) -> None:
+        super().__init__(seed)
+        self.held = held
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """A sampled sentence, with the words of its slots."""

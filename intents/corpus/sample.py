@@ -15,7 +15,7 @@ from intents.corpus.elsewhere import elsewhere
 from intents.corpus.lexicon import COLORS, SAMPLER, wordlike
 from intents.corpus.mended import cut, declined, mended
 from intents.corpus.orders import ROWS, order
-from intents.corpus.phrases import Filler, squeeze
+from intents.corpus.phrases import Dice, Filler, squeeze
 from intents.corpus.questions import question
 from intents.line import FLAGS, Parse, words, write
 
@@ -234,7 +234,8 @@ def _wrapped(text: str, rng: random.Random) -> str:
     return text
 
 
-def _joined(parts: list[str], rng: random.Random) -> str:
+def joined(parts: list[str], rng: random.Random) -> str:
+    """Orders as one sentence, with what people say between them."""
     text = parts[0]
     for i, part in enumerate(parts[1:], 1):
         last = i == len(parts) - 1
@@ -272,7 +273,7 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
         if len(orders) == 2 and rng.random() < 0.12:
             text, parses = question(rng)
             orders[1] = (text, parses[0])
-        return _joined([t for t, _ in orders], rng), [p for _, p in orders]
+        return joined([t for t, _ in orders], rng), [p for _, p in orders]
     if r < 0.70:
         return _shared_verb(rng)
     if r < 0.85:
@@ -513,9 +514,9 @@ def _runs(said: list[str], span: str) -> bool:
     return bool(span) and f" {span} " in f" {' '.join(said)} "
 
 
-def stream(seed: int) -> Iterator[Example]:
-    """Examples without end; the same for the same seed."""
-    rng = random.Random(seed)
+def stream(seed: int, held: frozenset[str] = frozenset()) -> Iterator[Example]:
+    """Examples without end, none of the families in `held`; the same for the same seed."""
+    rng = Dice(seed, held)
     while True:
         yield draw(rng)
 
@@ -531,7 +532,7 @@ def main() -> None:
         print(f"{' '.join(example.words)}\n    {example.line}")
 
 
-__all__ = ["Example", "Filler", "draw", "main", "stream"]
+__all__ = ["Example", "Filler", "draw", "joined", "main", "stream"]
 
 if __name__ == "__main__":
     main()

@@ -868,4 +868,12 @@ CHORES: tuple[Family, ...] = (
     ),
 )  # fmt: skip
 
-SPOKEN: tuple[Family, ...] = (*LIGHT, *SWITCH, *CLIMATE, *OPENING, *MEDIA, *TIMER, *CHORES)
+SPOKEN = {
+    "light": LIGHT,
+    "switch": SWITCH,
+    "climate": CLIMATE,
+    "opening": OPENING,
+    "media": MEDIA,
+    "timer": TIMER,
+    "chores": CHORES,
+}
