@@ -236,6 +236,66 @@ def model_export(
         typer.echo(said)
 
 
+@model_app.command("train")
+def model_train(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where checkpoints and the model are written.")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CHECKPOINT", help="Tune this one [the shipped model, from nothing]."),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", metavar="FILE", help="tokenizer.model [beside the checkpoint].")
+    ] = None,
+    preset: Preset = "",
+    lora: Annotated[int, typer.Option("--lora", metavar="RANK", help="Train adapters only, of this rank.")] = 0,
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", help="How many train together [as many as GPUs, else 1].")
+    ] = 0,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="[5000 from nothing, else 1000]")] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step [3200 from nothing, else 8192].")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", metavar="R", help="Of learning [3e-3 from nothing, 2e-5, or 2e-4 for adapters]."),
+    ] = None,
+    fall: Annotated[
+        str | None,
+        typer.Option("--fall", metavar="cosine|linear", help="How the rate falls [linear from nothing, else cosine]."),
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Keep no activations: less memory, a third more time.")
+    ] = False,
+    save_every: Annotated[int, typer.Option("--save-every", metavar="N", help="Steps between checkpoints.")] = 100,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in the folder.")] = False,
+) -> None:
+    """Train the shipped model from nothing, or tune a checkpoint on home commands.
+
+    Several machines: torchrun --nnodes ... -m hub.train, with the options of this command, on each of them.
+    """
+    from hub import train
+
+    with _reported(2):
+        order = train.Order(
+            out=out,
+            source=source,
+            tokenizer=tokenizer,
+            preset=preset,
+            lora=lora,
+            processes=processes,
+            steps=steps,
+            batch_tokens=batch_tokens,
+            rate=rate,
+            fall=fall,
+            recompute=recompute,
+            save_every=save_every,
+            resume=resume,
+        )
+    with _reported(1):
+        code = train.run(order, _print_line)
+    raise typer.Exit(code)
+
+
 @model_app.command("verify")
 def model_verify(file: Path) -> None:
     """Say whether a model file is the one that the card beside it describes."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intents.corpus.sample import stream
 from intents.grammar import grammar
 from intents.line import symbols
 from intents.prompt import prompt
 from models.language import LanguageModel
+
+if TYPE_CHECKING:
+    from models.train.home import Recipe
 
 SHIPPED = Path("models/weights/home.gguf")
 HELD_OUT = 77_000_001  # the seed of the sentences that the file is scored on; training takes other ones
@@ -68,33 +72,59 @@ def _intents(line: str) -> list[str]:
     return [part.split(">")[0] for part in line.split("<and>")]
 
 
+def speedrun(
+    recipe: Recipe, folder: Path, say: Callable[[str], None], *, resume: bool = False, scored: int = SCORED
+) -> Path | None:
+    """The whole way into `folder`: home.gguf with its scores in the card beside it. Raises ModelError.
+
+    None in a process that is not the first. `scored`: of how many held-out sentences.
+    """
+    from models.export.card import write_card
+    from models.train.home import make
+
+    made = make(recipe, pairs, symbols(), folder, say, resume=resume)
+    if made is None:
+        return None
+    scores = score(made, scored)
+    say("\n".join(f"{name}: {value:.4f}" for name, value in scores.shares.items()))
+    say("\n  ".join(["the weakest kinds of sentences:", *scores.worst()]))
+    write_card(made, json.loads((folder / "run.json").read_text()), scores.shares)
+    return made
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
 def main() -> None:
+    from models.train.fsdp import Plan
+    from models.train.home import Recipe
+
+    usual = Recipe()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5000, help="of the training; a hundred take a minute on two cores")
-    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--layers", type=int, default=usual.layers)
+    parser.add_argument("--dim", type=int, default=usual.dim, help="the width; inside the layers it is twice that")
+    parser.add_argument("--pieces", type=int, default=usual.pieces, help="of the tokenizer")
+    parser.add_argument("--batch-tokens", type=int, default=usual.batch_tokens)
+    parser.add_argument("--save-every", type=int, default=usual.plan.save_every, help="steps between checkpoints")
+    parser.add_argument("--scored", type=int, default=SCORED, help="on how many held-out sentences")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     parser.add_argument("--folder", type=Path, default=Path("runs/home"), help="where everything is written")
     parser.add_argument("--ship", action="store_true", help="copy the result and its card to models/weights/")
-    arguments = parser.parse_args()
-    from models.export.card import write_card
-    from models.train.fsdp import Plan
-    from models.train.home import Recipe, make
-
-    recipe = Recipe(layers=arguments.layers, plan=Plan(steps=arguments.steps, fall="linear"))
-    made = make(recipe, pairs, symbols(), arguments.folder, _say, resume=arguments.resume)
-    if made is None:
-        return
-    scores = score(made)
-    print(*(f"{name}: {value:.4f}" for name, value in scores.shares.items()), sep="\n")
-    print("the weakest kinds of sentences:", *scores.worst(), sep="\n  ")
-    card = write_card(made, json.loads((arguments.folder / "run.json").read_text()), scores.shares)
-    if arguments.ship:
+    given = parser.parse_args()
+    recipe = Recipe(
+        dim=given.dim,
+        layers=given.layers,
+        ffn=2 * given.dim,
+        pieces=given.pieces,
+        batch_tokens=given.batch_tokens,
+        plan=Plan(steps=given.steps, save_every=given.save_every, fall="linear"),
+    )
+    made = speedrun(recipe, given.folder, _say, resume=given.resume, scored=given.scored)
+    if made is not None and given.ship:
         shutil.copyfile(made, SHIPPED)
-        shutil.copyfile(card, SHIPPED.with_suffix(".json"))
+        shutil.copyfile(made.with_suffix(".json"), SHIPPED.with_suffix(".json"))
 
 
 if __name__ == "__main__":

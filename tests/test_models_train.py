@@ -23,9 +23,10 @@ from hub.make_model import pairs  # noqa: E402
 from intents.line import symbols  # noqa: E402
 from intents.prompt import ASK  # noqa: E402
 from models.language import LanguageModel  # noqa: E402
+from models.train.batch import ASK as TRAINED_ASK  # noqa: E402
+from models.train.batch import Encoder  # noqa: E402
 from models.train.fsdp import Plan  # noqa: E402
-from models.train.home import ASK as TRAINED_ASK  # noqa: E402
-from models.train.home import Encoder, Recipe, make  # noqa: E402
+from models.train.home import Recipe, make  # noqa: E402
 from models.train.llama import q4_0  # noqa: E402
 
 TINY = Recipe(
@@ -38,18 +39,20 @@ import sys
 from pathlib import Path
 import torch
 from models.export.gguf import LlamaConfig
-from models.train.fsdp import Plan, processes, train
+from models.train.batch import Batch
+from models.train.fsdp import Plan, Start, processes, train
 
 def batches():
     generator = torch.Generator().manual_seed(3)
     while True:
         x = torch.randint(0, 50, (5, 12), generator=generator)
-        yield x, (x + 1) % 50
+        yield Batch(x, (x + 1) % 50)
 
 torch.set_num_threads(1)
 config = LlamaConfig(dim=32, layers=2, heads=2, kv_heads=1, ffn=64, vocab=50, context=32)
 with processes() as group:
-    train(Plan(steps=int(sys.argv[2]), save_every=5, grid=0.0), config, batches(), Path(sys.argv[1]), print, group)
+    plan = Plan(steps=int(sys.argv[2]), save_every=5, grid=0.0)
+    train(plan, Start(config), batches(), Path(sys.argv[1]), print, group)
 """
 
 

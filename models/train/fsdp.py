@@ -19,10 +19,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -33,39 +35,67 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from models import ModelError
-from models.export.gguf import LlamaConfig
+from models.export.gguf import Array, LlamaConfig
+from models.train import lora
+from models.train.batch import IGNORE, Batch
 from models.train.curve import write_curve
 from models.train.llama import Llama
 from models.train.muon import Muon
 
-IGNORE = -100
 KEPT = 2  # checkpoints; the one before the last is there while the last is being written
 _STEP = "step-{:08}"
 
 # Peak dense bfloat16 operations a second, by a part of the device's name; from NVIDIA's data sheets.
 PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 
-# Inputs and targets [rows, length]; targets that are IGNORE do not count.
-Batch = tuple[Tensor, Tensor]
+# Frozen weights are not saved: they are read again from where they came.
+_SAVED = StateDictOptions(ignore_frozen_params=True, strict=False)
+
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does."""
+    """What a run does. Raises ModelError for what cannot be done."""
 
     steps: int
     save_every: int = 100
-    matrix_rate: float = 0.02  # of Muon, for the matrices of the layers
+    matrix_rate: float = 0.02  # of Muon, for the matrices of the layers; with 0 AdamW trains them too
     rate: float = 0.003  # of AdamW, for the rest
     warm_up: float = 0.02  # the share of the steps in which the rates rise
     fall: str = "cosine"  # or "linear": how the rates then fall to nothing
     clip: float = 1.0  # of the gradient of what AdamW trains; the steps of Muon have one size anyway
     grid: float = 0.25  # the last share of the steps, in which the weights are seen as 4 bits hold them
     recompute: bool = False  # activations are computed again on the way back instead of being kept
+    lora: int = 0  # the rank of LoRA's adapters, which are then trained by AdamW instead of the matrices
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.save_every) < 1 or self.lora < 0:
+            raise ModelError("a training needs at least one step, a checkpoint every so many, and no negative rank")
+        if not 0 < self.rate < 1 or self.matrix_rate < 0:
+            raise ModelError(f"a learning rate is between 0 and 1, not {self.rate:g}")
+        if self.fall not in ("cosine", "linear"):
+            raise ModelError(f"the rates fall as cosine or linear, not as {self.fall!r}")
+        if self.lora and (self.matrix_rate or self.grid):
+            raise ModelError("adapters are trained by AdamW alone, and not on the grid of 4 bits")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The network, and where its weights come from: `load` gives that of a name of models.export.gguf.shapes.
+
+    Without `load` they are random. `rope_scale` divides positions. `grown`: rows of embedding and head are new, so
+    that LoRA trains these too.
+    """
+
+    config: LlamaConfig
+    rope_scale: float = 1.0
+    load: Callable[[str], Array] | None = None
+    grown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +114,10 @@ class _Scored(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, positions: Tensor | None) -> Tensor:
         """The summed loss of the positions that count."""
         kept = y != IGNORE
-        return F.cross_entropy(self.model.logits(self.model(x)[kept]).float(), y[kept], reduction="sum")
+        return F.cross_entropy(self.model.logits(self.model(x, positions)[kept]).float(), y[kept], reduction="sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +137,24 @@ class Processes:
         dist.barrier()
 
 
+def devices() -> int:
+    """How many processes this machine has devices for: one for each GPU, else one."""
+    return torch.cuda.device_count() or 1
+
+
 @contextmanager
 def processes() -> Iterator[Processes]:
     """The processes that torchrun has started, or this one alone; on GPUs where there are some."""
     cuda = torch.cuda.is_available()
-    if "RANK" not in os.environ:
-        os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
-    local = int(os.environ["LOCAL_RANK"])
-    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    backend = "nccl" if cuda else "gloo"
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo")
+    if "RANK" in os.environ:
+        dist.init_process_group(backend)
+    else:
+        alone = dist.HashStore()  # type: ignore[attr-defined]  # torch documents it without exporting it
+        dist.init_process_group(backend, store=alone, rank=0, world_size=1)
     try:
         yield Processes(init_device_mesh(device.type, (dist.get_world_size(),)), device)
         dist.barrier()  # nobody leaves while another still talks to it
@@ -126,39 +163,66 @@ def processes() -> Iterator[Processes]:
         gc.collect()  # what still holds the group in a circle would end its threads too late, and abort at the exit
 
 
-def train(
-    plan: Plan, config: LlamaConfig, batches: Iterator[Batch], folder: Path, log: Log, group: Processes
-) -> Trained:
+def train(plan: Plan, start: Start, batches: Iterator[Batch], folder: Path, log: Log, group: Processes) -> Trained:
     """Trains until `plan.steps`, from the newest checkpoint in `folder` where there is one. Raises ModelError.
 
     `batches` must be the same in each process and each time: a run that goes on passes over those that it has had.
     `folder` gets checkpoints (DCP), losses.jsonl and losses.svg.
     """
     log = log if group.first else _silent
-    torch.manual_seed(plan.seed)
-    scored = _Scored(Llama(config)).to(group.device)
-    scored.model.recompute = plan.recompute
-    _shard(scored, group.mesh)
+    scored = _build(plan, start, group)
     optimizers = _optimizers(scored.model, plan)
     done = _resume(folder, plan, scored, optimizers, log, group)
     losses = _losses(folder, done)
-    speed = _Speed(sum(p.numel() for p in scored.parameters()), group)
+    speed = _Speed(scored, group)
     for number, batch in enumerate(islice(batches, plan.steps)):
         if number < done:
             continue
         if number >= plan.steps * (1 - plan.grid):
             scored.model.train_on_grid()
         losses.append(_step(plan, number, scored, optimizers, batch, group))
-        speed.count(batch[0].numel())
+        speed.count(batch.inputs.numel())
         if (number + 1) % plan.save_every == 0 or number + 1 == plan.steps:
             _save(folder, number + 1, plan, scored, optimizers, losses, group)
             log(f"step {number + 1:6} of {plan.steps}  loss {losses[-1]:.4f}  {speed}")
     if len(losses) < plan.steps:
         raise ModelError(f"the data ended after {len(losses)} of {plan.steps} batches")
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    whole = get_model_state_dict(scored, options=options)
+    whole = get_model_state_dict(scored, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     weights = {n.removeprefix("model."): t for n, t in whole.items() if isinstance(t, Tensor)}
-    return Trained(weights, tuple(losses), speed.tokens_per_second)
+    return Trained(lora.merged(weights), tuple(losses), speed.tokens_per_second)
+
+
+def _build(plan: Plan, start: Start, group: Processes) -> _Scored:
+    """The sharded model on its device. What is loaded is never whole in memory: it is read a tensor at a time."""
+    torch.manual_seed(plan.seed)
+    if start.load is None:
+        if plan.lora:
+            raise ModelError("adapters are trained beside weights that are there already, not from nothing")
+        scored = _Scored(Llama(start.config, start.rope_scale)).to(group.device)
+        _shard(scored, group.mesh)
+    else:
+        with torch.device("meta"):
+            scored = _Scored(Llama(start.config, start.rope_scale))
+            if plan.lora:
+                lora.adapt(scored.model, plan.lora, vocabulary=start.grown)
+        _shard(scored, group.mesh)
+        scored.to_empty(device=group.device)
+        _fill(scored.model, start.load)
+    scored.model.recompute = plan.recompute
+    return scored
+
+
+@torch.no_grad()
+def _fill(model: Llama, load: Callable[[str], Array]) -> None:
+    """Each process reads every tensor and keeps its own rows."""
+    for name, p in model.named_parameters():
+        whole = lora.beginning(name, p.shape)
+        if whole is None:
+            whole = torch.from_numpy(np.array(load(lora.loaded_from(name)), dtype=np.float32))
+        if isinstance(p, DTensor):
+            p.copy_(distribute_tensor(whole, p.device_mesh, p.placements, src_data_rank=None))
+        else:
+            p.copy_(whole)
 
 
 def _shard(scored: _Scored, mesh: DeviceMesh) -> None:
@@ -172,12 +236,12 @@ def _shard(scored: _Scored, mesh: DeviceMesh) -> None:
 
 
 def _optimizers(model: Llama, plan: Plan) -> list[torch.optim.Optimizer]:
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n.startswith("layers.")]
-    others = [p for n, p in model.named_parameters() if p.dim() != 2 or not n.startswith("layers.")]
-    return [
-        Muon(matrices, lr=plan.matrix_rate),
-        torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.0, betas=(0.9, 0.98)),
-    ]
+    """Muon where it has a rate, and AdamW, which is always the last."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for n, p in named if plan.matrix_rate and p.dim() == 2 and n.startswith("layers.")]
+    others = [p for n, p in named if not (plan.matrix_rate and p.dim() == 2 and n.startswith("layers."))]
+    muon = [Muon(matrices, lr=plan.matrix_rate)] if matrices else []
+    return [*muon, torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.0, betas=(0.9, 0.98))]
 
 
 def _silent(line: str) -> None:
@@ -196,14 +260,14 @@ def _step(
     group: Processes,
 ) -> float:
     """The mean loss of the whole batch over all processes, before the step."""
-    x, y = (_own_rows(part, group.mesh).to(group.device) for part in batch)
-    counted = int((batch[1] != IGNORE).sum())
-    summed = scored(x, y)
+    own = batch.share(group.mesh.get_local_rank(), group.mesh.size()).to(group.device)
+    counted = int((batch.targets != IGNORE).sum())
+    summed = scored(own.inputs, own.targets, own.positions)
     # FSDP averages the gradients of the processes; what is wanted is the mean over all positions of the batch.
     torch.autograd.backward(summed * (group.mesh.size() / counted))
-    torch.nn.utils.clip_grad_norm_(optimizers[1].param_groups[0]["params"], plan.clip)
+    torch.nn.utils.clip_grad_norm_(optimizers[-1].param_groups[0]["params"], plan.clip)
     share = _share(plan, done)
-    for optimizer, rate in zip(optimizers, (plan.matrix_rate, plan.rate), strict=True):
+    for optimizer, rate in zip(optimizers, (plan.matrix_rate, plan.rate)[-len(optimizers) :], strict=True):
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate * share
         optimizer.step()
@@ -211,12 +275,6 @@ def _step(
     total = summed.detach()
     dist.all_reduce(total)
     return float(total) / counted
-
-
-def _own_rows(part: Tensor, mesh: DeviceMesh) -> Tensor:
-    if len(part) < mesh.size():
-        raise ModelError(f"a batch of {len(part)} rows cannot be shared by {mesh.size()} processes: make it larger")
-    return part[mesh.get_local_rank() :: mesh.size()]
 
 
 def _share(plan: Plan, done: int) -> float:
@@ -242,14 +300,16 @@ def _save(
 ) -> None:
     """Written under another name and renamed when it is whole, so that a run that is killed never leaves half of one."""
     whole, part = folder / _STEP.format(done), folder / "part"
-    save(_state(scored, optimizers), checkpoint_id=part)
+    with _told(folder):
+        save(_state(scored, optimizers), checkpoint_id=part)
     if group.first:
-        (part / "plan.json").write_text(json.dumps({"plan": asdict(plan), "step": done}, indent=1) + "\n")
+        about = {"plan": asdict(plan), "model": asdict(scored.model.config), "step": done}
+        (part / "plan.json").write_text(json.dumps(about, indent=1) + "\n")
         shutil.rmtree(whole, ignore_errors=True)
         part.rename(whole)
         (folder / "losses.jsonl").write_text("".join(f"{json.dumps(loss)}\n" for loss in losses))
         write_curve(folder / "losses.svg", losses)
-        for old in _checkpoints(folder)[:-KEPT]:
+        for old in checkpoints(folder)[:-KEPT]:
             shutil.rmtree(old)
     group.wait()
 
@@ -262,25 +322,42 @@ def _resume(
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / "part", ignore_errors=True)
     group.wait()
-    found = _checkpoints(folder)
+    found = checkpoints(folder)
     if not found:
         return 0
     about = json.loads((found[-1] / "plan.json").read_text())
-    if about["plan"] != asdict(plan):
+    if about["plan"] != asdict(plan) or about["model"] != asdict(scored.model.config):
         raise ModelError(f"{found[-1]} is of a run with another plan; give the same one, or another folder")
     state = _state(scored, optimizers)
-    load(state, checkpoint_id=found[-1])
-    set_state_dict(scored, optimizers, model_state_dict=state["model"], optim_state_dict=state["optimizers"])
+    with _told(found[-1]):
+        load(state, checkpoint_id=found[-1])
+    set_state_dict(
+        scored,
+        optimizers,
+        model_state_dict=state["model"],
+        optim_state_dict=state["optimizers"],
+        options=_SAVED,
+    )
     log(f"goes on from {found[-1]}")
     return int(about["step"])
 
 
 def _state(scored: _Scored, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any]:
-    model, state = get_state_dict(scored, optimizers)
+    model, state = get_state_dict(scored, optimizers, options=_SAVED)
     return {"model": model, "optimizers": state}
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """What goes wrong with a checkpoint, as an error of ours; DCP's own is no Exception."""
+    try:
+        yield
+    except (OSError, CheckpointException) as error:
+        raise ModelError(f"{place}: the checkpoint cannot be written or read: {error}") from error
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Those that are whole, the newest last."""
     return sorted(path for path in folder.glob("step-*") if (path / "plan.json").exists())
 
 
@@ -295,8 +372,9 @@ def _losses(folder: Path, done: int) -> list[float]:
 class _Speed:
     """Tokens a second over all processes, and on known devices the share of their peak that the model's own work is."""
 
-    def __init__(self, parameters: int, group: Processes) -> None:
-        self._work = 6 * parameters  # operations a token, forward and back, without attention
+    def __init__(self, scored: _Scored, group: Processes) -> None:
+        # Operations a token, without attention: forward 2 a weight, back 2, and 2 for the gradient of one that is trained.
+        self._work = sum((6 if p.requires_grad else 4) * p.numel() for p in scored.parameters())
         name = torch.cuda.get_device_name(group.device) if group.device.type == "cuda" else ""
         self._peak = next((peak for part, peak in PEAK.items() if part in name), 0.0) * group.mesh.size()
         self._tokens, self._since = 0, time.monotonic()

@@ -17,14 +17,12 @@ from itertools import islice
 from pathlib import Path
 
 import sentencepiece
-import torch
-from torch import Tensor
 
 from models.export.gguf import LlamaConfig, write_gguf
 from models.export.quantise import quantise
-from models.train.fsdp import IGNORE, Plan, processes, train
+from models.train.batch import ASK, Encoder, Pair, by_length
+from models.train.fsdp import Plan, Start, processes, train
 
-ASK = "<do>"
 CORPUS = "sentences sampled from the project's own grammar (intents/corpus) with the recipe's seed; nothing else"
 DESCRIPTION = "Home commands to intents; trained from nothing on generated sentences."
 
@@ -42,10 +40,6 @@ class Recipe:
     context: int = 256
     batch_tokens: int = 3200
     plan: Plan = field(default_factory=lambda: Plan(steps=5000, fall="linear"))
-
-
-# One example: the words that were said, and the line that they mean.
-Pair = tuple[Sequence[str], str]
 
 
 def train_tokenizer(pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, folder: Path) -> Path:
@@ -68,57 +62,6 @@ def train_tokenizer(pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, 
     path = folder / "tokenizer.model"
     path.write_bytes(model.getvalue())
     return path
-
-
-class Encoder:
-    """Pairs to token ids and to the place where the line begins. Each word is cut apart from its neighbours."""
-
-    def __init__(self, tokenizer: Path) -> None:
-        self._spm = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
-        self._words: dict[str, list[int]] = {}
-
-    def __call__(self, pair: Pair) -> tuple[list[int], int]:
-        said, line = pair
-        ids = [self._spm.bos_id()]
-        for word in said:
-            ids += self._word(word)
-        ids.append(self._spm.piece_to_id(ASK))
-        start = len(ids)
-        for part in line.replace("<", " <").replace(">", "> ").split():
-            ids += [self._spm.piece_to_id(part)] if part.startswith("<") else self._word(part)
-        return [*ids, self._spm.eos_id()], start
-
-    @property
-    def vocabulary(self) -> int:
-        """The number of pieces."""
-        size: int = self._spm.vocab_size()
-        return size
-
-    def _word(self, word: str) -> list[int]:
-        ids = self._words.get(word)
-        if ids is None:
-            ids = self._words[word] = self._spm.encode(word)
-        return ids
-
-
-def batches(pairs: Iterator[Pair], encode: Encoder, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of examples of one length each, so that nothing is padded: inputs, and targets on the line alone."""
-    buckets: dict[int, list[tuple[list[int], int]]] = {}
-    for pair in pairs:
-        ids, start = encode(pair)
-        bucket = buckets.setdefault(len(ids), [])
-        bucket.append((ids, start))
-        if len(bucket) * len(ids) >= tokens:
-            del buckets[len(ids)]
-            yield tensors(bucket)
-
-
-def tensors(bucket: list[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
-    ids = torch.tensor([b[0] for b in bucket])
-    targets = ids[:, 1:].clone()
-    for row, (_, start) in enumerate(bucket):
-        targets[row, : start - 1] = IGNORE
-    return ids[:, :-1], targets
 
 
 def make(
@@ -151,12 +94,12 @@ def make(
             dim=recipe.dim, layers=recipe.layers, heads=recipe.heads, kv_heads=recipe.kv_heads, ffn=recipe.ffn,
             vocab=encode.vocabulary, context=recipe.context,
         )  # fmt: skip
-        data = batches(pairs(seed), encode, recipe.batch_tokens)
-        trained = train(recipe.plan, config, data, folder / "training", log, group)
+        data = by_length(map(encode, pairs(seed)), recipe.batch_tokens)
+        trained = train(recipe.plan, Start(config), data, folder / "training", log, group)
         if not group.first:
             return None
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
-    tensors = {_exported(name): tensor.float().numpy() for name, tensor in trained.weights.items()}
+    tensors = {name: tensor.float().numpy() for name, tensor in trained.weights.items()}
     write_gguf(
         f16, config=config, tensors=tensors, tokenizer_model=tokenizer,
         metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
@@ -167,12 +110,3 @@ def make(
     about = {"date": f"{date.today()}", "corpus": CORPUS, "recipe": asdict(recipe), "run": run}
     (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
     return q4
-
-
-def _exported(name: str) -> str:
-    """The name that models.export.gguf wants for a parameter."""
-    parts = name.split(".")
-    return ".".join(["layers", parts[1], parts[2], "weight"]) if parts[0] == "layers" else name
-
-
-__all__ = ["Encoder", "Recipe", "make"]

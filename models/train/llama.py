@@ -50,10 +50,11 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
-def rotary(length: int, config: LlamaConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [length, head_size / 2] of the half-split rotary embedding."""
-    frequency = config.rope_base ** (-torch.arange(0, config.head_size, 2).float() / config.head_size)
-    angle = torch.outer(torch.arange(length).float(), frequency)
+def rotary(length: int, config: LlamaConfig, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [length, head_size / 2] of the half-split rotary embedding, of positions divided by `scale`."""
+    half = torch.arange(0, config.head_size, 2, device="cpu").float()  # also where a model without weights is built
+    frequency = config.rope_base ** (-half / config.head_size)
+    angle = torch.outer(torch.arange(length, device="cpu").float() / scale, frequency)
     return angle.cos(), angle.sin()
 
 
@@ -79,7 +80,7 @@ class Layer(nn.Module):
         )
         self.down = Linear(config.ffn, d, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         batch, length, _ = x.shape
         c = self.config
         h = self.attn_norm(x)
@@ -99,7 +100,8 @@ class Layer(nn.Module):
             q,
             k.repeat_interleave(repeat, 1),
             v.repeat_interleave(repeat, 1),
-            is_causal=True,
+            attn_mask=mask,
+            is_causal=mask is None,
         )
         x = x + self.o(attended.transpose(1, 2).reshape(batch, length, c.dim))
         h = self.ffn_norm(x)
@@ -114,32 +116,44 @@ class Llama(nn.Module):
 
     recompute = False
 
-    def __init__(self, config: LlamaConfig) -> None:
+    def __init__(self, config: LlamaConfig, rope_scale: float = 1.0) -> None:
         super().__init__()
         self.config = config
         self.tok = nn.Embedding(config.vocab, config.dim)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
-        cos, sin = rotary(config.context, config)
-        self._angles = cos, sin
+        self.head = None if config.tied else nn.Linear(config.dim, config.vocab, bias=False)
+        self._angles = rotary(config.context, config, rope_scale)
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 nn.init.normal_(p, std=0.02 if "tok" in name else p.shape[1] ** -0.5)
             if name.endswith((".o.weight", ".down.weight")):
                 nn.init.zeros_(p)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        """`positions` [batch, length] are those of rows of many examples: each begins with 0 and sees none but itself."""
         x = self.tok(ids)
-        cos, sin = (angle[: ids.shape[1]].to(x) for angle in self._angles)
+        cos, sin = (angle.to(x) for angle in self._angles)
+        if positions is None:
+            cos, sin, mask = cos[: ids.shape[1]], sin[: ids.shape[1]], None
+        else:
+            cos, sin, mask = cos[positions][:, None], sin[positions][:, None], _apart(positions)
         for layer in self.layers:
-            x = checkpoint(layer, x, cos, sin, use_reentrant=False) if self.recompute else layer(x, cos, sin)
+            given = x, cos, sin, mask
+            x = checkpoint(layer, *given, use_reentrant=False) if self.recompute else layer(*given)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.tok.weight)
+        return F.linear(hidden, self.tok.weight if self.head is None else self.head.weight)
 
     def train_on_grid(self) -> None:
         """From now on every matrix is seen as its 4-bit file will hold it."""
         for module in self.modules():
             if isinstance(module, Linear):
                 module.on_grid = True
+
+
+def _apart(positions: Tensor) -> Tensor:
+    """What each place may look at [batch, 1, length, length]: what stands before it in its own example."""
+    example = (positions == 0).cumsum(1)
+    return (example[:, :, None] == example[:, None, :]).tril()[:, None]
