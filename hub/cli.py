@@ -200,12 +200,16 @@ Preset = Annotated[
 
 
 @model_app.command("inspect")
-def model_inspect(checkpoint: Path, preset: Preset = "") -> None:
-    """Say what a checkpoint is, and whether it can be exported."""
+def model_inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint (a file or a folder) or a GGUF.")],
+    preset: Preset = "",
+    as_json: Json = False,
+) -> None:
+    """Say what a checkpoint or a model file is, and whether it can be exported."""
     with _reported(1):
         from hub import export
 
-        typer.echo(export.describe(checkpoint, preset))
+        typer.echo(export.describe(file, preset, as_json))
 
 
 @model_app.command("export")

@@ -1,9 +1,11 @@
-"""What the command line does with checkpoints, in words for a person."""
+"""What the command line does with checkpoints and model files, in words for a person."""
 
 from __future__ import annotations
 
+import json
 import math
 import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -21,17 +23,53 @@ HELD_OUT = 77_000_002  # the seed of the sentences that exported files are score
 _EXTRA = "this needs more packages than running the hub does: pip install 'homeward-hub[train]'"
 
 
-def describe(path: Path, preset: str) -> str:
-    """What a checkpoint is. Raises ModelError where it cannot be exported."""
+def describe(path: Path, preset: str, as_json: bool = False) -> str:
+    """What a checkpoint or a GGUF is, as lines or as JSON. Raises ModelError where it is neither."""
+    try:
+        from models.export.look import is_gguf
+    except ModuleNotFoundError as error:
+        raise ModelError(_EXTRA) from error
+    return _describe_gguf(path, as_json) if is_gguf(path) else _describe_checkpoint(path, preset, as_json)
+
+
+def _describe_checkpoint(path: Path, preset: str, as_json: bool) -> str:
     opened = _exporter().open_checkpoint(path, preset)
     c, scale = opened.shape.config, opened.shape.rope_scale
     scaled = f", positions divided by {scale:g}" if scale != 1 else ""
     count = sum(math.prod(lazy.shape) for lazy in opened.tensors.values())
+    if as_json:
+        counts = {"weights": count, "tensors": len(opened.tensors)}
+        return json.dumps({"form": opened.form, **counts, **asdict(c), "rope_scale": scale})
     return (
         f"{path}: {opened.form}\n"
         f"Llama of {count:,} weights in {len(opened.tensors)} tensors: {c.layers} layers of {c.dim}, {c.heads} heads, "
         f"{c.kv_heads} for keys and values, {c.ffn} inside, {c.vocab} tokens, context {c.context}{scaled}\n"
         "It can be exported."
+    )
+
+
+def _describe_gguf(path: Path, as_json: bool) -> str:
+    from models.export.look import look
+
+    found = look(path)
+    if as_json:
+        return json.dumps({"form": "GGUF", **asdict(found)}, ensure_ascii=False)
+    unsaid = "(not said)"
+    said = {
+        "name": found.name,
+        "description": found.description,
+        "licence": found.license,
+        "source": found.source,
+        **{key: f"{value:.6g}" if isinstance(value, float) else value for key, value in found.extras.items()},
+    }
+    return "\n".join(
+        (
+            f"{path}: GGUF version {found.version} of {found.size:,} bytes, {found.quantisation or unsaid}",
+            f"{found.architecture} of {found.parameters:,} weights in {found.tensors} tensors: "
+            f"{found.tokens:,} tokens ({found.tokenizer or unsaid}), context {found.context or unsaid}",
+            *(f"{key}: {unsaid if value == '' else value}" for key, value in said.items()),
+            "sizes: " + ", ".join(f"{key} {value:g}" for key, value in found.sizes.items()),
+        )
     )
 
 

@@ -428,7 +428,7 @@ def has_files(count: int) -> Callable[[int, Path], bool]:
 @pytest.mark.parametrize("moment", [has_files(1), has_files(2)], ids=["writing", "quantising"])
 def test_ctrl_c_leaves_nothing(large: Path, moment: Callable[[int, Path], bool], tmp_path: Path) -> None:
     code = "from hub.cli import main; main()"
-    words = ["model", "export", str(large), "--out", str(tmp_path / "m.gguf"), "--type", "q4_k_m"]
+    words = ["model", "export", str(large), "--out", str(tmp_path / "m.gguf"), "--type", "q4_k_m", "--untrained"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
