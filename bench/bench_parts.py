@@ -2,7 +2,8 @@
 
     python bench/bench_parts.py [--sentences 400] [--seed 20262] [--model FILE]
 
-The same generated orders are read alone, and joined to sentences of two, three and four. A part is right where its line is.
+The same generated orders are read alone, and joined to sentences of two, three and four, which the hub reads
+in pieces where it is not sure. A part is right where its line is.
 Below stand the project's own sentences, by how many things are to be done in them, through resolving.
 """
 
@@ -20,6 +21,7 @@ from hub.settings import Settings
 from intents.corpus.orders import order
 from intents.corpus.sample import joined
 from intents.line import AND, words, write
+from intents.parts import in_parts
 from models.files import default_model
 from models.worker import Worker
 
@@ -35,7 +37,8 @@ async def generated(worker: Worker, number: int, seed: int) -> None:
         for _ in range(number):
             said = [(text, write([parse])) for text, parse in (order(rng) for _ in range(count))]
             lines = [(await reader(words(text)))[0] for text, _ in said]
-            line, _ = await reader(words(joined([text for text, _ in said], rng)))
+            sentence = words(joined([text for text, _ in said], rng))
+            line, _ = await in_parts(sentence, reader, *await reader(sentence))
             parts = line.split(BETWEEN)
             wanted = [own for _, own in said]
             alone += sum(a == b for a, b in zip(lines, wanted, strict=True))

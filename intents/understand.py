@@ -1,14 +1,15 @@
-"""An utterance to what it means in this home: words -> line -> parses -> resolution."""
+"""An utterance to what it means in this home: words -> line (of the whole or of its pieces) -> parses -> resolution."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from intents.homes import Home
 from intents.intent import SENSITIVE, Because, Outcome, Resolution, Trouble
 from intents.line import LineError, Parse, read, words
+from intents.parts import Complete, in_parts
 from intents.resolve import resolve
 
 # Longer than anybody orders a lamp; what is longer is no command, and would only cost time.
@@ -17,9 +18,6 @@ MAX_WORDS = 60
 # in a hundred and more than half of the wrong ones.
 THRESHOLD = 0.3
 SENSITIVE_THRESHOLD = 0.6
-
-# Hands over words, gives the model's line and how sure it is, 0 to 1.
-Complete = Callable[[list[str]], Awaitable[tuple[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ async def understand(
         return Understanding(_refusal(Because.NOT_UNDERSTOOD))
     if len(said) > MAX_WORDS or len(utterance) > 40 * MAX_WORDS:
         return Understanding(_refusal(Because.TOO_LONG))
-    line, confidence = await complete(said)
+    line, confidence = await in_parts(said, complete, *await complete(said))
     try:
         parses = tuple(_untangled(parse, said) for parse in read(line))
     except LineError:

@@ -1,0 +1,69 @@
+"""Sentences of several orders: when they are read in pieces, and which pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from intents.parts import in_parts
+
+ON, OPEN, PLAY = "<turn_on><what> lamp", "<open><what> blinds", "<play_media><query> jazz"
+
+
+def read(sentence: str, known: Mapping[str, tuple[str, float]]) -> tuple[str, float, list[str]]:
+    """What comes of the sentence under a model that knows these, and what else it was asked."""
+    asked: list[str] = []
+
+    async def complete(said: list[str]) -> tuple[str, float]:
+        asked.append(" ".join(said))
+        return known.get(" ".join(said), ("<none>", 0.9))
+
+    async def whole() -> tuple[str, float]:
+        return await in_parts(sentence.split(), complete, *known[sentence])
+
+    return *asyncio.run(whole()), asked
+
+
+def test_a_sure_reading_is_left_whole() -> None:
+    assert read("lamp on and blinds up", {"lamp on and blinds up": (ON, 0.8)}) == (ON, 0.8, [])
+
+
+def test_an_unsure_reading_without_a_joint_is_left_whole() -> None:
+    assert read("lamp on blinds up", {"lamp on blinds up": (ON, 0.2)}) == (ON, 0.2, [])
+
+
+def test_the_surer_pieces_are_taken() -> None:
+    sentence = "lamp on and then blinds up after that play jazz"
+    known = {sentence: (ON, 0.2), "lamp on": (ON, 0.9), "blinds up": (OPEN, 0.7), "play jazz": (PLAY, 0.8)}
+    line, confidence, asked = read(sentence, known)
+    assert line == f"{ON}<and>{OPEN}<and>{PLAY}"
+    assert confidence == 0.7
+    assert sorted(asked) == [
+        "blinds up",
+        "blinds up after that play jazz",
+        "lamp on",
+        "lamp on and then blinds up",
+        "play jazz",
+    ]
+
+
+def test_what_two_orders_share_is_not_cut_apart() -> None:
+    sentence = "lamp and fan on and blinds up"
+    known = {sentence: (ON, 0.4), "lamp": (ON, 0.1), "lamp and fan on": (ON, 0.8), "blinds up": (OPEN, 0.6)}
+    assert read(sentence, known)[:2] == (f"{ON}<and>{OPEN}", 0.6)
+
+
+def test_a_piece_that_asks_for_nothing_is_none() -> None:
+    sentence = "play salt and pepper"
+    assert read(sentence, {sentence: (PLAY, 0.5), "play salt": (PLAY, 0.9)})[:2] == (PLAY, 0.5)
+
+
+def test_a_small_gain_is_none() -> None:
+    sentence = "lamp on and blinds up"
+    known = {sentence: (ON, 0.6), "lamp on": (ON, 0.65), "blinds up": (OPEN, 0.65)}
+    assert read(sentence, known)[:2] == (ON, 0.6)
+
+
+def test_a_sentence_of_very_many_pieces_is_left_whole() -> None:
+    sentence = " and ".join(["lamp on"] * 8)
+    assert read(sentence, {sentence: (ON, 0.1), "lamp on": (ON, 0.9)}) == (ON, 0.1, [])
