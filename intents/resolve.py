@@ -70,7 +70,7 @@ def _wish(parse: Parse, scene: _Scene) -> Wish:
         return _SPECIAL[parse.intent](parse, scene)
     if parse.intent in CHORES:
         return Wish(parse.intent, (), _chore_slots(parse))
-    return _order(_meant_for_robots(parse, scene), scene)
+    return _order(_meant_for_others(parse, scene), scene)
 
 
 # What is said of a player and of a robot alike ("pause Rosie"), by the kind of what is named.
@@ -83,8 +83,10 @@ _ROBOTS: Mapping[str, tuple[tuple[Kind, str], ...]] = MappingProxyType(
 )  # fmt: skip
 
 
-def _meant_for_robots(parse: Parse, scene: _Scene) -> Parse:
-    """The verb of the robot that is named, where nothing of that name has the verb that was read."""
+def _meant_for_others(parse: Parse, scene: _Scene) -> Parse:
+    """The verb of the robot or the scene that is named, where nothing of that name has the verb that was read."""
+    if parse.intent == "set" and not {"to", "by", "down"} & parse.slots.keys():
+        return _set_up(parse, scene)
     what, where = parse.slots.get("what", ""), parse.slots.get("where")
     others = _ROBOTS.get(parse.intent, ())
     if not what or not others or find(scene.index, what, where, scene.area, _FITS[parse.intent]).devices:
@@ -93,6 +95,15 @@ def _meant_for_robots(parse: Parse, scene: _Scene) -> Parse:
         if len(find(scene.index, what, where, scene.area, _is(kind)).devices) == 1:
             return Parse(intent, parse.slots)
     return parse
+
+
+def _set_up(parse: Parse, scene: _Scene) -> Parse:
+    """To set something up, or just to set it, can be said of a scene."""
+    what = parse.slots.get("what", "")
+    if not what or find(scene.index, what, parse.slots.get("where"), scene.area, _FITS["set"]).devices:
+        return parse
+    scenes = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT)).devices
+    return Parse("activate", {"what": what}) if len(scenes) == 1 else parse
 
 
 # --- Orders to devices -----------------------------------------------------------------------------------------------

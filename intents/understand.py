@@ -11,6 +11,7 @@ from intents.intent import SENSITIVE, Because, Outcome, Resolution, Trouble
 from intents.line import LineError, Parse, read, words
 from intents.parts import Complete, in_parts
 from intents.resolve import resolve
+from intents.values import number
 
 # Longer than anybody orders a lamp; what is longer is no command, and would only cost time.
 MAX_WORDS = 60
@@ -59,17 +60,54 @@ async def understand(
 
 
 def _untangled(parse: Parse, said: Sequence[str]) -> Parse:
-    """Each word that was said is of one slot: a room that was copied out of the thing's own name is no place beside it.
+    """Each word that was said is of one slot; the model sometimes copies a word into two, or into the one beside it."""
+    for repair in (_without_delay, _without_state, _without_amount, _without_place):
+        parse = repair(parse, said)
+    return parse
 
-    Nor is the delay a part of what is to be done after it.
-    """
-    if "command" in parse.slots and (delay := parse.slots.get("for", "")):
-        command = re.sub(rf" ?\b(in|after) {re.escape(delay)}$", "", parse.slots["command"])
-        return replace(parse, slots={**parse.slots, "command": command or parse.slots["command"]})
+
+def _without_delay(parse: Parse, _: Sequence[str]) -> Parse:
+    """The delay is no part of what is to be done after it."""
+    command, delay = parse.slots.get("command", ""), parse.slots.get("for", "")
+    rest = re.sub(rf" ?\b(in|after) {re.escape(delay)}$", "", command) if delay else ""
+    return _with(parse, command=rest) if rest else parse
+
+
+def _without_state(parse: Parse, said: Sequence[str]) -> Parse:
+    """ "Is the garage open" asks whether the garage is open, not whether the garage open is."""
+    what, state = parse.slots.get("what", "").split(), parse.slots.get("state", "").split()
+    if not state or len(what) <= len(state) or what[-len(state) :] != state or _count(said, state) > 1:
+        return parse
+    return _with(parse, what=" ".join(what[: -len(state)]))
+
+
+_AMOUNT = re.compile(r"(?P<what>.+?) (?P<amount>(?:(?!the\b)\S+ ){1,3}(?:degrees?|percent|%))")
+
+
+def _without_amount(parse: Parse, _: Sequence[str]) -> Parse:
+    """ "Lower the thermostat three degrees": nothing is called a thermostat three degrees."""
+    found = _AMOUNT.fullmatch(parse.slots.get("what", ""))
+    if not parse.intent.startswith("set") or {"to", "by"} & parse.slots.keys() or found is None:
+        return parse
+    what, amount = found["what"].split(), found["amount"].split()
+    while amount and number(" ".join(amount[:-1])) is None:
+        what.append(amount.pop(0))
+    if len(amount) < 2:
+        return parse
+    slot = "by" if {"up", "down"} & parse.slots.keys() else "to"
+    return _with(parse, **{"what": " ".join(what), slot: " ".join(amount)})
+
+
+def _without_place(parse: Parse, said: Sequence[str]) -> Parse:
+    """A room that was copied out of the thing's own name is no place beside it."""
     what, where = parse.slots.get("what", "").split(), parse.slots.get("where", "").split()
     if not where or _count(what, where) == 0 or _count(said, where) > 1:
         return parse
     return replace(parse, slots={slot: span for slot, span in parse.slots.items() if slot != "where"})
+
+
+def _with(parse: Parse, **slots: str) -> Parse:
+    return replace(parse, slots={**parse.slots, **slots})
 
 
 def _denied(said: Sequence[str]) -> bool:

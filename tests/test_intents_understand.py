@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from devices.device import Kind
 from hub.reading import Reader
 from intents.homes import load
 from intents.intent import Because, Outcome, Resolution, Trouble, Wish
-from intents.line import FLAGS, Parse, words
+from intents.line import FLAGS, Parse, read, words
 from intents.understand import MAX_WORDS, Understanding, understand
 from models.files import default_model
 from models.worker import Worker
@@ -195,3 +196,30 @@ async def test_what_was_heard_before_changes_nothing(hear: Hear) -> None:
     one, two = "turn on the sofa lamp", "close the garage door"
     first, _, again = await hear(one, two, one)
     assert (first.line, first.resolution) == (again.line, again.resolution)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wanted"),
+    [
+        ("is the garage door open", "<get_state><what> garage door open<state> open", {"what": "garage door", "state": "open"}),
+        ("open the open fire", "<open><what> open fire<state> open", {"what": "open fire", "state": "open"}),
+        ("lower the ac three degrees", "<set_temperature><down><what> ac three degrees", {"down": "", "what": "ac", "by": "three degrees"}),
+        ("put lamp 2 at 30 percent", "<set><what> lamp 2 30 percent", {"what": "lamp 2", "to": "30 percent"}),
+        ("raise it by a few degrees", "<set><up><what> a few degrees", {"up": "", "what": "a few degrees"}),
+    ],
+)  # fmt: skip
+async def test_words_that_were_copied_into_the_wrong_slot_are_put_right(
+    text: str, line: str, wanted: dict[str, str]
+) -> None:
+    async def complete(said: list[str]) -> tuple[str, float]:
+        return line, 1.0
+
+    assert (await understand(text, HOME, complete)).parses == (Parse(read(line)[0].intent, wanted),)
+
+
+async def test_a_scene_is_set_up() -> None:
+    async def complete(said: list[str]) -> tuple[str, float]:
+        return f"<set><up><what> {' '.join(said[2:])}", 1.0
+
+    scene = next(device for device in HOME.devices if device.kind is Kind.SCENE)
+    assert told(await understand(f"set up {scene.name}", HOME, complete)) == f"activate {scene.id}"
