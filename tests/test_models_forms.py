@@ -248,6 +248,7 @@ def write_fabric(folder: Path) -> None:
     train(model, optimizer, fabric.backward)
     state = {"model": model, "optimizer": optimizer, "hparams": {"model_name": "mine"}, "iter_num": 1}
     fabric.save(folder / "sharded", state)
+    fabric.save(folder / "litgpt" / "lit_model.pth", {"model": model})  # as litgpt's pretraining does
     strategy._save_distributed_checkpoint = False
     fabric.save(folder / "full.pth", state)
     keep_logits(model, folder)
@@ -266,10 +267,13 @@ def write_accelerate(folder: Path) -> None:
     model = fsdp_utils.fsdp2_prepare_model(accelerator, model)
     optimizer = adam(model)
     train(model, optimizer)
-    for kind in ("SHARDED_STATE_DICT", "FULL_STATE_DICT"):
-        plugin.set_state_dict_type(kind)
-        fsdp_utils.save_fsdp_model(plugin, accelerator, model, folder / kind)
-        fsdp_utils.save_fsdp_optimizer(plugin, accelerator, optimizer, model, folder / kind)
+    plugin.set_state_dict_type("SHARDED_STATE_DICT")
+    fsdp_utils.save_fsdp_model(plugin, accelerator, model, folder / "sharded")
+    fsdp_utils.save_fsdp_optimizer(plugin, accelerator, optimizer, model, folder / "sharded")
+    fsdp_utils.save_fsdp_model(plugin, accelerator, model, folder / "parts", use_dcp=False)
+    plugin.set_state_dict_type("FULL_STATE_DICT")
+    fsdp_utils.save_fsdp_model(plugin, accelerator, model, folder / "full")
+    fsdp_utils.save_fsdp_optimizer(plugin, accelerator, optimizer, model, folder / "full")
     keep_logits(model, folder)
 
 
@@ -288,9 +292,10 @@ FILES = [
     ("fsdp2", "sharded"),
     ("fabric", "full.pth"),
     ("fabric", "sharded"),
-    ("accelerate", "SHARDED_STATE_DICT"),
-    ("accelerate", "SHARDED_STATE_DICT/pytorch_model_fsdp_0"),
-    ("accelerate", "FULL_STATE_DICT"),
+    ("fabric", "litgpt"),
+    ("accelerate", "sharded"),
+    ("accelerate", "sharded/pytorch_model_fsdp_0"),
+    ("accelerate", "full"),
 ]
 
 
@@ -304,10 +309,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def folder_of(library: str) -> Path:
         if library not in made:
-            made[library] = tmp_path_factory.mktemp(library)
+            folder = tmp_path_factory.mktemp(library)
             run = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
             done = subprocess.run(
-                [*run, __file__, library, str(made[library])],
+                [*run, __file__, library, str(folder)],
                 capture_output=True,
                 text=True,
                 timeout=WITHIN,
@@ -315,6 +320,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 check=False,
             )
             assert done.returncode == 0, done.stderr
+            made[library] = folder
         return made[library]
 
     return folder_of
@@ -353,6 +359,15 @@ def test_what_two_processes_wrote(written: Callable[[str], Path], library: str, 
 def test_the_part_of_one_process_is_refused(written: Callable[[str], Path], library: str) -> None:
     with pytest.raises(ModelError, match="rows of one process"):
         open_checkpoint(written(library) / "rank0.pt")
+
+
+def test_the_parts_that_accelerate_leaves_apart_are_refused(written: Callable[[str], Path]) -> None:
+    for needed in NEEDS["accelerate"]:
+        pytest.importorskip(needed, reason=EXTRA)
+    folder = written("accelerate") / "parts"
+    for path in (folder, *folder.iterdir()):
+        with pytest.raises(ModelError, match="FULL_STATE_DICT"):
+            open_checkpoint(path)
 
 
 @pytest.mark.parametrize(

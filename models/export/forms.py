@@ -65,9 +65,10 @@ def read(path: Path) -> Raw:
 def _folder(path: Path) -> Raw:
     if (path / ".metadata").is_file():
         return _dcp(path)
-    if (path / "pytorch_model_fsdp_0" / ".metadata").is_file():
-        return _dcp(path / "pytorch_model_fsdp_0")
-    if any(path.glob("pytorch_model_fsdp_rank*.bin")):
+    for inner in ("pytorch_model_fsdp_0", "lit_model.pth"):  # accelerate's; litgpt's, where it was trained by FSDP
+        if (path / inner / ".metadata").is_file():
+            return _dcp(path / inner)
+    if any(path.glob("pytorch_model_fsdp*_rank*.bin")):
         raise ModelError(
             f"{path} holds accelerate's LOCAL state dict, a part of the model a file. "
             "Save again with SHARDED_STATE_DICT or FULL_STATE_DICT."
@@ -89,7 +90,7 @@ def _folder(path: Path) -> Raw:
 def _file(path: Path) -> Raw:
     if not path.is_file():
         raise ModelError(f"{path}: no such file or folder")
-    if path.name.startswith("pytorch_model_fsdp_rank"):
+    if path.match("pytorch_model_fsdp*_rank*.bin"):
         raise ModelError(f"{path} has only the rows of one process; save again with FULL_STATE_DICT")
     if path.name.startswith("shard-") and path.suffix == ".safetensors":
         raise ModelError(f"{path} is one of the parts of an unconsolidated save; consolidate them first")

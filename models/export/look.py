@@ -78,13 +78,14 @@ def look(path: Path, limits: Limits | None = None) -> Description:
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(sending, str(path), limits), daemon=True)
-    start(child)
     try:
+        start(child)
         sending.close()
         answer = _answer(receiving, limits)
     finally:
-        child.kill()
-        child.join()
+        if child.pid is not None:  # Ctrl-C may have come before it was there
+            child.kill()
+            child.join()
         receiving.close()
     if "error" in answer:
         raise ModelError(f"{path} cannot be read as a GGUF: {answer['error']}")
