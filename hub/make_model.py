@@ -18,6 +18,7 @@ from intents.corpus.sample import stream
 from intents.grammar import grammar
 from intents.line import symbols
 from intents.prompt import prompt
+from models import ModelError
 from models.language import LanguageModel
 
 if TYPE_CHECKING:
@@ -97,7 +98,6 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    from models.train.fsdp import Plan
     from models.train.home import Recipe
 
     usual = Recipe()
@@ -113,6 +113,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/home"), help="where everything is written")
     parser.add_argument("--ship", action="store_true", help="copy the result and its card to models/weights/")
     given = parser.parse_args()
+    try:
+        _make(given)
+    except ModelError as error:
+        parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "ended; --resume goes on from the newest checkpoint\n")
+
+
+def _make(given: argparse.Namespace) -> None:
+    from models.train.fsdp import Plan
+    from models.train.home import Recipe
+
     recipe = Recipe(
         dim=given.dim,
         layers=given.layers,

@@ -1,7 +1,7 @@
 """What `hub model train` does: the shipped model from nothing, or a checkpoint that is tuned on home commands.
 
 With more than one process it starts torchrun on this module. Over several machines torchrun is started by hand on each,
-with its own options and then those of `hub model train`:
+with its own options and then those of `hub model train` (the folder has to be on a disk that all of them see):
 
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m hub.train --out runs/tuned ...
 """
@@ -76,11 +76,9 @@ def run(order: Order, say: Say) -> int:
         raise ModelError(_EXTRA)
     if not order.resume and any((order.out / "training").glob("step-*")):
         raise ModelError(f"{order.out} has the checkpoints of a training: go on with --resume, or name another folder")
-    from models.train.fsdp import devices
-
     try:
-        count = order.processes or devices()
-        if count > 1 and "RANK" not in os.environ:
+        count = 1 if "RANK" in os.environ else order.processes or _devices()
+        if count > 1:
             _start(order, count)
         elif order.source is None:
             _from_nothing(order, say)
@@ -99,16 +97,24 @@ def _how_to_go_on(order: Order) -> str:
     return f"Ended; {known}. Go on with:\n    {shlex.join(['hub', 'model', 'train', *words])}"
 
 
+def _devices() -> int:
+    from models.train.fsdp import devices
+
+    return devices()
+
+
 def _from_nothing(order: Order, say: Say) -> None:
     from hub.make_model import speedrun
     from models.train.fsdp import Plan
     from models.train.home import Recipe
 
     usual = Recipe()
+    rate = order.rate or usual.plan.rate
     plan = Plan(
         steps=order.steps or usual.plan.steps,
         save_every=order.save_every,
-        rate=order.rate or usual.plan.rate,
+        matrix_rate=usual.plan.matrix_rate * rate / usual.plan.rate,
+        rate=rate,
         fall=order.fall or usual.plan.fall,
         recompute=order.recompute,
     )
@@ -189,13 +195,17 @@ def _failed(said: deque[str]) -> None:
 
 @contextmanager
 def _ended_like_ctrl_c() -> Iterator[None]:
-    """While torchrun runs, whoever ends this process ends it as Ctrl-C does: nothing else would end torchrun."""
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(name, signal.default_int_handler) for name in names]
+    """While torchrun runs, whoever ends this process ends it as Ctrl-C does: nothing else would end torchrun.
+
+    What is ignored (by nohup, say) stays so.
+    """
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for name, handler in before.items():
+        signal.signal(name, handler if handler is signal.SIG_IGN else signal.default_int_handler)
     try:
         yield
     finally:
-        for name, handler in zip(names, before, strict=True):
+        for name, handler in before.items():
             signal.signal(name, handler)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ pytest.importorskip("safetensors", reason="the training extra is not installed")
 
 import numpy as np  # noqa: E402 - after the check that training can be imported at all
 import torch.nn.functional as F  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
+from hub.cli import app  # noqa: E402
 from hub.make_model import pairs  # noqa: E402
 from hub.train import Order, run  # noqa: E402
 from intents.line import symbols  # noqa: E402
@@ -35,7 +38,7 @@ from models.language import LanguageModel  # noqa: E402
 from models.train import lora  # noqa: E402
 from models.train.batch import IGNORE, Batch, Encoder, Example, by_length, packed  # noqa: E402
 from models.train.fsdp import Plan  # noqa: E402
-from models.train.home import train_tokenizer  # noqa: E402
+from models.train.home import Recipe, train_tokenizer  # noqa: E402
 from models.train.llama import Llama  # noqa: E402
 from models.train.tune import ADDED, start_from, with_symbols  # noqa: E402
 
@@ -59,6 +62,7 @@ HF_CONFIG = {
 STEPS = 24
 SMALL = ("--steps", STEPS, "--save-every", 8, "--batch-tokens", 1024, "--rate", 0.01)
 WITHIN = 120.0  # seconds
+torch.set_num_threads(1)
 
 
 def fused(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -107,10 +111,9 @@ def environment() -> dict[str, str]:
 
 
 def hub(*words: object) -> tuple[int, str]:
-    done = subprocess.run(
-        command(*words), capture_output=True, text=True, env=environment(), check=False, timeout=WITHIN
-    )
-    return done.returncode, done.stdout + done.stderr
+    """The exit code of `hub model ...` and what it says, in this process."""
+    result = CliRunner().invoke(app, ["model", *map(str, words)])
+    return result.exit_code, result.output
 
 
 def losses(folder: Path) -> list[float]:
@@ -145,10 +148,10 @@ def test_tuning_lowers_the_loss_and_its_folder_is_exported(tuned: tuple[int, Pat
             assert model.tokenize(" ".join(said_words) + ASK) == ids[1:start]
 
 
+@pytest.mark.parametrize("tuned", [0], indirect=True, ids=["whole"])
 def test_two_processes_have_the_losses_of_one(tuned: tuple[int, Path], base: Path, tmp_path: Path) -> None:
-    rank, folder = tuned
-    options = ("--from", base, "--lora", rank, "--processes", 2)
-    code, said = hub("train", "--out", tmp_path / "two", *options, *SMALL)
+    _, folder = tuned  # adapters: below, where the two are ended in the middle and go on
+    code, said = hub("train", "--out", tmp_path / "two", "--from", base, "--processes", 2, *SMALL)
     assert code == 0, said
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(folder), rtol=2e-3)
     assert len(list((tmp_path / "two").glob("training/step-*/*.distcp"))) >= 4
@@ -186,13 +189,11 @@ def alive(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("tuned", "count"), [(0, 1), (4, 2)], indirect=["tuned"], ids=["whole by 1", "lora by 2"])
 def test_ctrl_c_leaves_checkpoints_from_which_it_goes_on(
-    tuned: tuple[int, Path], base: Path, tmp_path: Path, count: int
+    tuned: tuple[int, Path], count: int, base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rank, folder = tuned
-    if (rank > 0) != (count > 1):
-        pytest.skip("each is done once")
     out = tmp_path / "ended"
     words = ("train", "--out", out, "--from", base, "--lora", rank, "--processes", count, *SMALL)
     process = subprocess.Popen(
@@ -210,10 +211,24 @@ def test_ctrl_c_leaves_checkpoints_from_which_it_goes_on(
     code, told = hub(*words)
     assert (code, "--resume" in told) == (1, True)
     code, told = hub(*words, "--resume")
+    told += capfd.readouterr().out
     assert (code, "goes on from" in told) == (0, True), told
     np.testing.assert_allclose(losses(out), losses(folder), rtol=2e-3 if count > 1 else 1e-6)
-    code, told = hub(*words, "--resume", "--fall", "linear")
-    assert (code, "another plan" in told, "Traceback" in told) == (1, True, False)
+
+
+def test_a_run_does_not_go_on_from_another_or_a_damaged_one(
+    tuned: tuple[int, Path], base: Path, tmp_path: Path
+) -> None:
+    rank, folder = tuned
+    out = tmp_path / "copy"
+    shutil.copytree(folder, out)
+    words = ("train", "--out", out, "--from", base, "--lora", rank, *SMALL, "--resume")
+    code, told = hub(*words, "--fall", "linear")
+    assert (code, "another plan" in told) == (1, True), told
+    for part in max(out.glob("training/step-*")).glob("*.distcp"):
+        part.write_bytes(part.read_bytes()[:100])
+    code, told = hub(*words)
+    assert (code, "cannot be written or read" in told, told.count("\n")) == (1, True, 1), told
 
 
 def wrong_options(base: Path) -> Iterator[tuple[int, str, tuple[object, ...]]]:
@@ -231,14 +246,10 @@ def wrong_options(base: Path) -> Iterator[tuple[int, str, tuple[object, ...]]]:
     yield 1, "learning rate", (*start, "--rate", 3)
 
 
-def test_wrong_options_are_told(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from hub.cli import app
-
+def test_wrong_options_are_told(base: Path, tmp_path: Path) -> None:
     for code, part, words in wrong_options(base):
-        with pytest.raises(SystemExit) as ended:
-            app(["model", "train", "--out", str(tmp_path / "out"), *map(str, words)])
-        said = capsys.readouterr().err
-        assert (ended.value.code, part in said, said.startswith("hub: ")) == (code, True, True), said
+        ended, said = hub("train", "--out", tmp_path / "out", *words)
+        assert (ended, part in said, said.startswith("hub: ")) == (code, True, True), said
     assert not (tmp_path / "out").exists()
 
 
@@ -286,6 +297,9 @@ def test_a_packed_row_has_the_losses_of_its_examples_alone() -> None:
     assert first.positions is not None
     assert int((first.positions == 0).sum()) > 6, "many examples a row"
     together = torch.cat([per_token(model, batch) for batch in batches]).sort().values
+    model.recompute = True
+    again = torch.cat([per_token(model, batch) for batch in batches]).sort().values
+    torch.testing.assert_close(again, together)
     shown = sum(int((batch.targets != IGNORE).sum()) for batch in batches)
     stream = (e for e in [*given, *examples(60)] if len(e[0]) <= 65)
     alone: list[torch.Tensor] = []
@@ -325,7 +339,7 @@ def test_new_rows_leave_the_others_as_they_were(base: Path, rank: int) -> None:
 
 
 def test_tokens_that_are_there_are_not_added(base: Path, tmp_path: Path) -> None:
-    whole = train_tokenizer(pairs(5), symbols(), 700, tmp_path)
+    whole = train_tokenizer(islice(pairs(5), 6000), symbols(), 700, tmp_path)
     assert with_symbols(whole, [ASK, *symbols()]).added == {}
     part = tmp_path / "part"
     part.mkdir()
@@ -353,6 +367,13 @@ def test_tokens_that_are_there_are_not_added(base: Path, tmp_path: Path) -> None
 def test_plans_that_cannot_be_done_are_refused(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(ModelError, match=told):
         Plan(**({"steps": 5} | wrong))  # type: ignore[arg-type]
+
+
+def test_sizes_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="heads"):
+        Recipe(dim=66)
+    with pytest.raises(ModelError, match="20 pieces"):
+        train_tokenizer(islice(pairs(5), 100), symbols(), 20, tmp_path)
 
 
 def test_the_whole_speedrun_in_miniature(tmp_path: Path) -> None:

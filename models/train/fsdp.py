@@ -144,10 +144,13 @@ def devices() -> int:
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """The processes that torchrun has started, or this one alone; on GPUs where there are some."""
+    """The processes that torchrun has started, or this one alone; on GPUs where there are some. Raises ModelError."""
     cuda = torch.cuda.is_available()
     backend = "nccl" if cuda else "gloo"
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda and local >= torch.cuda.device_count():
+        raise ModelError(f"there are more processes than GPUs, which are {torch.cuda.device_count()}")
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     if "RANK" in os.environ:
@@ -173,6 +176,8 @@ def train(plan: Plan, start: Start, batches: Iterator[Batch], folder: Path, log:
     scored = _build(plan, start, group)
     optimizers = _optimizers(scored.model, plan)
     done = _resume(folder, plan, scored, optimizers, log, group)
+    if not done:
+        _check_space(folder, scored)
     losses = _losses(folder, done)
     speed = _Speed(scored, group)
     for number, batch in enumerate(islice(batches, plan.steps)):
@@ -317,7 +322,10 @@ def _save(
 def _resume(
     folder: Path, plan: Plan, scored: _Scored, optimizers: list[torch.optim.Optimizer], log: Log, group: Processes
 ) -> int:
-    """The step at which the newest checkpoint was written; 0 where there is none. Raises ModelError."""
+    """The step at which the newest checkpoint was written; 0 where there is none. Raises ModelError.
+
+    The folder has to be one's own: DCP unpickles the optimizer's settings, which for a foreign file would be unsafe.
+    """
     if group.first:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / "part", ignore_errors=True)
@@ -326,7 +334,7 @@ def _resume(
     if not found:
         return 0
     about = json.loads((found[-1] / "plan.json").read_text())
-    if about["plan"] != asdict(plan) or about["model"] != asdict(scored.model.config):
+    if about["plan"] != asdict(plan) or about.get("model") != asdict(scored.model.config):
         raise ModelError(f"{found[-1]} is of a run with another plan; give the same one, or another folder")
     state = _state(scored, optimizers)
     with _told(found[-1]):
@@ -353,7 +361,19 @@ def _told(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, CheckpointException) as error:
-        raise ModelError(f"{place}: the checkpoint cannot be written or read: {error}") from error
+        causes = [cause for cause, _ in error.failures.values()] if isinstance(error, CheckpointException) else [error]
+        first = (str(causes[0]).splitlines() or [type(causes[0]).__name__])[0]
+        raise ModelError(f"{place}: a checkpoint cannot be written or read: {first}") from error
+
+
+def _check_space(folder: Path, scored: _Scored) -> None:
+    """For the checkpoints (a weight and at most two moments of it, in float32) and the whole weights at the end."""
+    whole = sum(p.numel() for p in scored.parameters())
+    trained = sum(p.numel() for p in scored.parameters() if p.requires_grad)
+    wanted = 4 * (3 * trained * (KEPT + 1) + whole)
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise ModelError(f"{folder} has {free >> 20} MiB left; the training needs {wanted >> 20} MiB")
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from models import ModelError
 from models.export.gguf import LlamaConfig, write_gguf
 from models.export.quantise import quantise
 from models.train.batch import ASK, Encoder, Pair, by_length
@@ -29,7 +30,7 @@ DESCRIPTION = "Home commands to intents; trained from nothing on generated sente
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the shipped model is made of, but for the sentences."""
+    """What the shipped model is made of, but for the sentences. Raises ModelError for sizes that do not fit together."""
 
     dim: int = 256
     layers: int = 6
@@ -41,24 +42,43 @@ class Recipe:
     batch_tokens: int = 3200
     plan: Plan = field(default_factory=lambda: Plan(steps=5000, fall="linear"))
 
+    def __post_init__(self) -> None:
+        try:
+            self.config(self.pieces)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ModelError(f"a model of these sizes cannot be made: {error}") from error
+
+    def config(self, vocab: int) -> LlamaConfig:
+        """The network for a tokenizer of so many pieces."""
+        return LlamaConfig(
+            dim=self.dim, layers=self.layers, heads=self.heads, kv_heads=self.kv_heads, ffn=self.ffn,
+            vocab=vocab, context=self.context,
+        )  # fmt: skip
+
 
 def train_tokenizer(pairs: Iterator[Pair], symbols: Sequence[str], pieces: int, folder: Path) -> Path:
-    """A SentencePiece BPE model over the words of the corpus, one piece for each symbol. Returns its path."""
+    """A SentencePiece BPE model over the words of the corpus, one piece for each symbol. Returns its path.
+
+    Raises ModelError for fewer pieces than there are symbols and letters, or more than the words give.
+    """
     words = [" ".join(said) for said, _ in islice(pairs, 120_000)]
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(words),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=pieces,
-        character_coverage=1.0,
-        byte_fallback=True,
-        split_digits=True,
-        normalization_rule_name="identity",
-        user_defined_symbols=[ASK, *symbols],
-        pad_id=-1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(words),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=pieces,
+            character_coverage=1.0,
+            byte_fallback=True,
+            split_digits=True,
+            normalization_rule_name="identity",
+            user_defined_symbols=[ASK, *symbols],
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ModelError(f"no tokenizer of {pieces} pieces can be trained: {error}") from error
     path = folder / "tokenizer.model"
     path.write_bytes(model.getvalue())
     return path
@@ -90,10 +110,7 @@ def make(
             train_tokenizer(pairs(seed + 1), symbols, recipe.pieces, folder)
         group.wait()
         encode = Encoder(tokenizer)
-        config = LlamaConfig(
-            dim=recipe.dim, layers=recipe.layers, heads=recipe.heads, kv_heads=recipe.kv_heads, ffn=recipe.ffn,
-            vocab=encode.vocabulary, context=recipe.context,
-        )  # fmt: skip
+        config = recipe.config(encode.vocabulary)
         data = by_length(map(encode, pairs(seed)), recipe.batch_tokens)
         trained = train(recipe.plan, Start(config), data, folder / "training", log, group)
         if not group.first:
