@@ -245,27 +245,30 @@ def model_train(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where checkpoints and the model are written.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="CHECKPOINT", help="Tune this one [the shipped model, from nothing]."),
+        typer.Option("--from", metavar="CHECKPOINT", help="What to tune; without it, the shipped model is made."),
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", metavar="FILE", help="tokenizer.model [beside the checkpoint].")
+        Path | None, typer.Option("--tokenizer", metavar="FILE", help="Its tokenizer.model, where it is not beside it.")
     ] = None,
     preset: Preset = "",
-    lora: Annotated[int, typer.Option("--lora", metavar="RANK", help="Train adapters only, of this rank.")] = 0,
-    processes: Annotated[
-        int, typer.Option("--processes", metavar="N", help="How many train together [as many as GPUs, else 1].")
+    lora: Annotated[
+        int, typer.Option("--lora", metavar="RANK", help="Train adapters only, of this rank.", show_default=False)
     ] = 0,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="[5000 from nothing, else 1000]")] = None,
+    processes: Annotated[
+        int,
+        typer.Option("--processes", metavar="N", help="As many as GPUs where it is not said.", show_default=False),
+    ] = 0,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="1000, or 5000 from nothing.")] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step [3200 from nothing, else 8192].")
+        int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step: 8192, or 3200 from nothing.")
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", metavar="R", help="Of learning [3e-3 from nothing, 2e-5, or 2e-4 for adapters]."),
+        typer.Option("--rate", metavar="R", help="Of learning: 2e-5, 2e-4 for adapters, 3e-3 from nothing."),
     ] = None,
     fall: Annotated[
         str | None,
-        typer.Option("--fall", metavar="cosine|linear", help="How the rate falls [linear from nothing, else cosine]."),
+        typer.Option("--fall", metavar="cosine|linear", help="How the rate falls: cosine, or linear from nothing."),
     ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Keep no activations: less memory, a third more time.")
