@@ -5,6 +5,7 @@ Every word of a phrase has to be accounted for by a device before it is meant: "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,8 @@ _WHOLE_HOME = frozenset("house home apartment flat everywhere household place bu
 _ANYTHING = frozenset("everything device devices thing things stuff appliances appliance".split())
 PRONOUNS = frozenset("it them that this those these one".split())
 _ALL_OVER = frozenset("room area across around throughout over".split())
+_THIS_ROOM = re.compile(r"\b(?:this (?:room|space|area)|the (?:room|space))\b")
+_EVERY_ROOM = re.compile(r"\b(?:(?:each|every|all|any) (?:of the )?(?:single )?(?:rooms?|areas?|floors?)|all over)\b")
 _UP_DOWN = MappingProxyType({"upstairs": 1, "downstairs": -1})
 
 Fits = Callable[[Device], bool]
@@ -80,6 +83,7 @@ KINDS: Mapping[str, Fits] = MappingProxyType(
         **dict.fromkeys("vacuum robot hoover roomba cleaner vac mop".split(), _kind(Kind.VACUUM)),
         **dict.fromkeys("mower lawnmower lawn".split(), _kind(Kind.LAWN_MOWER)),
         **dict.fromkeys("scene mode script routine".split(), _kind(Kind.SCENE, Kind.SCRIPT)),
+        "fire": lambda d: d.kind in (Kind.SWITCH, Kind.CLIMATE) and "fireplace" in words_of(d.name),
         "button": _kind(Kind.BUTTON), "siren": _kind(Kind.SIREN), "alarm": _kind(Kind.SIREN),
         "humidifier": lambda d: d.kind == Kind.HUMIDIFIER and not _dries(d),
         "dehumidifier": lambda d: _dries(d),
@@ -154,9 +158,9 @@ class Index:
         """The phrase with its quantifiers and places split off."""
         said = [w for w in words(text) if w not in _EMPTY]
         every = bool(set(said) & _EVERY)
-        here = bool(set(said) & _HERE) or "this room" in text or "the room" in text or said == ["room"]
+        here = bool(set(said) & _HERE) or bool(_THIS_ROOM.search(text)) or said in (["room"], ["space"])
         if here:
-            said = [w for w in said if w not in ("here", "room")]
+            said = [w for w in said if w not in ("here", "room", "space", "area")]
         plural = any(w != singular(w) and singular(w) in KINDS for w in said)
         tokens = [singular(w) for w in said if w not in _EVERY - {"everything"}]
         areas: set[str] = set()
@@ -172,11 +176,7 @@ class Index:
                 floors |= named
                 tokens.remove(word)
         whole = not areas and bool(
-            set(said) & _WHOLE_HOME
-            or {"rooms", "everywhere"} & set(said)
-            or "each room" in text
-            or "every room" in text
-            or "all over" in text
+            set(said) & _WHOLE_HOME or {"rooms", "everywhere"} & set(said) or _EVERY_ROOM.search(text)
         )
         if whole:
             tokens = [t for t in tokens if t not in _WHOLE_HOME and t not in _ALL_OVER]
@@ -221,8 +221,14 @@ class Index:
         return phrase
 
     def _near_area(self, text: str) -> str | None:
-        said = "".join(words_of(text))
-        return next((a for a, parts in self.areas.items() if said and _near("".join(parts), said)), None)
+        """The room that sounds almost so, or the only one whose name ends so: the rooftop terrace is the terrace."""
+        tokens = words_of(text)
+        said = "".join(tokens)
+        near = next((a for a, parts in self.areas.items() if said and _near("".join(parts), said)), None)
+        if near or not tokens or tokens == ("room",):
+            return near
+        ending = [area for area, parts in self.areas.items() if parts[-len(tokens) :] == tokens]
+        return ending[0] if len(ending) == 1 else None
 
     def exact(self, tokens: Collection[str], devices: Iterable[Device] | None = None) -> list[Device]:
         """Devices one of whose names is these words, in any order."""

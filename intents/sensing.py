@@ -69,6 +69,8 @@ _SAYING = frozenset(
 def sensed(index: Index, parse: Parse, area: str | None, last: tuple[str, ...]) -> tuple[Device, ...]:
     """The devices that the question is about, () where the home has none such."""
     what, quantity, where = (parse.slots.get(k, "") for k in ("what", "quantity", "where"))
+    if where and not what and index.place(where) is None:
+        what, where = where, ""  # "the current value of outside temperature" is about a thing
     if what and set(words_of(what)) <= PRONOUNS and last:
         return tuple(d for i in last if (d := index.home.device(i)))
     if parse.intent == "get_temperature":
@@ -180,7 +182,12 @@ def _sensing(index: Index, sense: tuple[str, Fits], phrase: Phrase, where: str) 
         return ()
     found = index.in_places(place, [d for d in index.home.devices if fits(d)])
     described = set(phrase.rest) - _GENERIC - {word}
-    return tuple(d for d in found if described <= set(words_of(f"{d.name} {d.area or ''} {d.device_class or ''}")))
+    return tuple(d for d in found if all(_says(word, d) for word in described))
+
+
+def _says(word: str, d: Device) -> bool:
+    """The word is one of the device's name, room or class, or another word for what it senses."""
+    return word in words_of(f"{d.name} {d.area or ''} {d.device_class or ''}") or (word in _SENSED and _SENSED[word](d))
 
 
 def _group(phrase: Phrase, words: str) -> Fits | None:

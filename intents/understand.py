@@ -74,11 +74,13 @@ def _without_delay(parse: Parse, _: Sequence[str]) -> Parse:
 
 
 def _without_state(parse: Parse, said: Sequence[str]) -> Parse:
-    """ "Is the garage open" asks whether the garage is open, not whether the garage open is."""
-    what, state = parse.slots.get("what", "").split(), parse.slots.get("state", "").split()
-    if not state or len(what) <= len(state) or what[-len(state) :] != state or _count(said, state) > 1:
-        return parse
-    return _with(parse, what=" ".join(what[: -len(state)]))
+    """Whether "the garage open" is open, the "bedroom maximum" at maximum: the state or value is no part of the name."""
+    what = parse.slots.get("what", "").split()
+    for slot in ("state", "to"):
+        span = parse.slots.get(slot, "").split()
+        if span and len(what) > len(span) and what[-len(span) :] == span and _count(said, span) == 1:
+            return _with(parse, what=" ".join(what[: -len(span)]))
+    return parse
 
 
 _AMOUNT = re.compile(r"(?P<what>.+?) (?P<amount>(?:(?!the\b)\S+ ){1,3}(?:degrees?|percent|%))")

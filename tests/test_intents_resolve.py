@@ -26,6 +26,11 @@ CASES: list[Case] = [
     ("<turn_off><what> all the lights", "Kitchen", "turn_off", {"light.stove", "light.island"}, {}),
     ("<turn_off><what> all the lights in the house", "Kitchen", "turn_off", ALL_LIGHTS, {}),
     ("<turn_off><what> lights", None, "turn_off", ALL_LIGHTS, {}),
+    ("<turn_off><what> lights in every area", "Den", "turn_off", ALL_LIGHTS, {}),
+    ("<turn_off><what> lights in this space", "Kitchen", "turn_off", {"light.stove", "light.island"}, {}),
+    ("<set><up><what> cinema", None, "activate", {"scene.cinema"}, {}),
+    ("<get_state><what> water sensors<state> wet", None, "get_state", {"binary_sensor.sink"}, {"state": "wet"}),
+    ("<get_state><where> study humidity<quantity> value", None, "get_state", {"sensor.study_air"}, {"quantity": "value"}),
     ("<turn_off><what> lights on the upper floor", None, "turn_off", {"light.nursery", "light.study", "light.study2"}, {}),
     ("<turn_off><what> lights upstairs", None, "turn_off", {"light.nursery", "light.study", "light.study2"}, {}),
     ("<turn_off><what> study lights<but> desk lamp", None, "turn_off", {"light.study2"}, {}),
@@ -238,3 +243,24 @@ def test_near_is_not_there(line: str, because: Because) -> None:
 def test_a_delay_is_not_put_off_twice() -> None:
     (wish,) = resolve(read("<delayed_command><for> five minutes<command> open the box in five minutes"), RARE).wishes
     assert dict(wish.slots) == {"seconds": 300, "command": "open the box"}
+
+
+def test_a_room_is_known_by_the_end_of_its_name_where_no_other_ends_so() -> None:
+    rooms = [
+        {"name": "Rooftop terrace"},
+        {"name": "Guest bathroom"},
+        {"name": "Main bathroom"},
+        {"name": "Dining room"},
+    ]
+    lights = [
+        {"id": f"light.{n}", "name": f"{n} light", "area": room["name"], "kind": "light", "capabilities": ["on_off"]}
+        for n, room in enumerate(rooms)
+    ]
+    built = home({"areas": rooms, "devices": lights}, "here")
+    told = {
+        where: resolve(read(f"<turn_on><what> light<where> {where}"), built)
+        for where in ("terrace", "bathroom", "room")
+    }
+    assert [w.targets for w in told["terrace"].wishes] == [("light.0",)]
+    assert told["bathroom"].outcome is Outcome.REFUSE
+    assert "light.3" not in {t for w in told["room"].wishes for t in w.targets}, "every room ends so"
