@@ -14,6 +14,78 @@ _NUDGE = "(nudge|bump|notch|tick|kick|edge|ease|inch)"
 
 CASUAL: tuple[Family, ...] = (
     (
+        1.6,
+        "set_brightness",
+        "",
+        (
+            "{the} {what:lamp} on {to:lowhigh}",
+            "(put|set|have|leave) {the} {what:lamp} on {to:lowhigh}",
+            "{the} {what:lamp} {to:asbright}",
+            "{what:lamp} {to:top} brightness",
+            "(get|make|put) {the} {what:lamp} {to:asbright}",
+        ),
+    ),
+    (
+        0.8,
+        "set_color_temp",
+        "",
+        ("{the} {what:lamp} [a bit|a little|somewhat] {to:cozier}", "(make|get) {the} {what:lamp} [a bit|a little] {to:cozier}"),
+    ),
+    (
+        1,
+        "set_temperature",
+        "",
+        (
+            "(set|put|turn|change) {the} {where:room} temp to {to:degrees}",
+            "{where:room} temp (to|at) {to:degrees}",
+            "(set|put) the temp (to|at) {to:degrees} [in {the} {where:room}]",
+            "(put|have|set) {the} {what:climate} on {to:degrees}",
+            "(i|we) want it {to:degreesunit} in {the} {where:room}",
+            "(get|bring|heat|warm) {the} {where:room} (up to|to) {to:degrees}",
+        ),
+    ),
+    (
+        0.8,
+        "get_temperature",
+        "",
+        ("(what's|how's|what is) {the} {where:room} temp [now]", "(temp|temperature) [in] {the} {where:room} [please|now]", "how (warm|cold|hot|cool) is {the} {where:room} [now|right now]"),
+    ),
+    (
+        1,
+        "turn_off",
+        "",
+        ("(turn|switch|shut) {the} {what:lightword} off {where:everywhere}", "(turn|switch|shut) {the} {what:fanword} off {where:everywhere}", "{what:lightword} off {where:everywhere}"),
+    ),
+    (
+        0.5,
+        "turn_on",
+        "",
+        ("(turn|switch|put) {the} {what:lightword} on {where:everywhere}", "{what:lightword} on {where:everywhere}"),
+    ),
+    (
+        0.8,
+        "get_weather",
+        "",
+        ("(do|will|should) (i|we) (need|take|bring|pack) (an umbrella|a brolly|a jacket|a coat|a raincoat|sunscreen|gloves|a jumper|a scarf|a hat) [today|tomorrow|tonight|later]", "(is it|will it be|is it going to be) (umbrella|t shirt|coat|shorts|barbecue|beach) weather [today|tomorrow]", "(can|could|should) (i|we) (hang out the washing|dry the laundry outside|have a barbecue|eat outside) (today|tonight|tomorrow)"),
+    ),
+    (
+        1.2,
+        "get_state",
+        "",
+        (
+            "is {what:anything} {state:sensedstate} [in {the} {where:room}]",
+            "(is|has) {what:anything} (still|been left|left) {state:leftstate} [in {the} {where:room}]",
+            "is (anyone|anybody|someone|somebody) {quantity:moving} [around] (in|on) {the} {where:room}",
+            "(is|are) {what:person} {state:gonehome} [now|yet]",
+            "(any|are there any|are there) {quantity:updates} {state:available} [for {the} {what:appliance}]",
+            "how many {what:updates} are {state:available}",
+            "what does {the} {what:sensorname} (say|show|read|report|measure|tell)",
+            "what is the {quantity:quantityname} (according to|on|from|reported by|measured by) {the} {what:sensorname}",
+            "(read out|read me|give me|show me|tell me) {the} {what:sensorname}",
+            "when (is|will be|was) {the} {what:dated}",
+        ),
+    ),
+    (
         7,
         "turn_on",
         "",

@@ -152,6 +152,22 @@ ROOMS = [
     "roof terrace",
     "shower room",
     "guest toilet",
+    "rec room",
+    "wet room",
+    "sun room",
+    "utility",
+    "lean to",
+    "cupboard under the stairs",
+    "back kitchen",
+    "breakfast room",
+    "kids bathroom",
+    "twins room",
+    "home office",
+    "front hall",
+    "back hall",
+    "side entrance",
+    "outhouse",
+    "potting shed",
     "half bath",
     "powder room",
     "bike shed",
@@ -482,10 +498,10 @@ NOUNS = (
     "walkway|harbor|meadow|bridge|castle|river|canyon|comet|falcon|otter|badger|maple|willow|cedar|pine|birch|lotus|tulip|orchid|daisy|coral|pebble|marble|granite|velvet|cotton|anchor|compass|lantern|beacon|candle|ember|frost|thunder|breeze|storm|cloud nine|horizon|summit|valley|ridge|cove|bay|lagoon|island|reef|desert|oasis|prairie|savanna|jungle|tundra|glacier|volcano|crater|cavern|grotto|temple|palace|tower|turret|arch|dome|vault|cabin|cottage|lodge|manor|mill|forge|bakery|market|gallery|museum|theater|arcade|plaza|alley|avenue|lane|path|trail|track|station|depot|hangar|runway|pier|jetty|marina|boathouse|barnyard|coop|kennel|hutch|aviary|hive|nursery rhyme|piano|violin|guitar|drum|trumpet|flute|harp|banjo|easel|canvas|palette|loom|kiln|anvil|hammer|saw|drill|lathe|ladder|bucket|wheelbarrow|tractor|wagon|sled|canoe|kayak|bicycle|scooter|rocket|saturn|mars|venus|jupiter|pluto|titan|atlas|apollo|zeus|hera|thor|odin|loki|merlin|arthur|gandalf|frodo|yoda|vader|batman|robin hood|tinkerbell|olive grove|rose garden|herb garden|rock garden|west wing|sun deck|hot tub|fire pit|ping pong table|pool table|dart board|bookshelf|fountain|statue|birdbath|swing|hammock|trampoline|sandbox|treehouse|slide|goal|court|rink|lane two|studio b|zone 1|zone two|sector seven|unit 5|bay 3|rack|locker|bench|podium|stage|booth|kiosk|counter|cashier|aisle|freezer room|stock room|mail room|copy room|break room|war room|think tank|quiet room|phone booth|lab|clinic|ward|bunker|shelter|crypt|chapel|choir|altar|organ"
 ).split("|")
 
-LAMP = "light|light|light|light|light|lamp|lamp|lamp|lamp|wall sconce|string light|garden light|porch light|path light|walkway light|picture light|vanity light|display cabinet|cabinet light|fairy lights|christmas lights|neon sign|lava lamp|salt lamp|light bar|pendant|rope light|step lights|pool light|garland|sconces|candle|tree light|headboard light|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
-LAMPS = "lights|lights|sconces|chandeliers|garden lights|outdoor lights|pendants|step lights|lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
+LAMP = "big light|strip|hanging lamp|pendant lamp|light|light|light|light|light|lamp|lamp|lamp|lamp|wall sconce|string light|garden light|porch light|path light|walkway light|picture light|vanity light|display cabinet|cabinet light|fairy lights|christmas lights|neon sign|lava lamp|salt lamp|light bar|pendant|rope light|step lights|pool light|garland|sconces|candle|tree light|headboard light|bulb|chandelier|spotlight|lantern|nightlight|night light|uplighter|downlight|sconce|led strip|light strip|lightbulb|floodlight|strip light|spots|led|ceiling light|floor lamp|desk lamp|table lamp|bedside lamp|reading light"
+LAMPS = "pendant lights|reading lights|table lamps|lights|lights|sconces|chandeliers|garden lights|outdoor lights|pendants|step lights|lights|lights|lights|lights|lamps|bulbs|spotlights|spots|downlights|lanterns|ceiling lights|fairy lights|led strips|lighting|light|floor lamps|string lights|wall lights"
 APPLIANCE = (
-    "nightlight|fish tank|aquarium|aquarium heater|heated towel rail|towel rail|towel radiator|immersion heater|patio heater|garden pump|oil diffuser|stove|hob|cooker|bread maker|doorbell chime|hair dryer|fog machine|string lights|gate motor|wine cooler|ice maker|incubator|terrarium|telescope|electric fence|bird feeder|coffee machine|coffee maker|kettle|toaster|oven|microwave|dishwasher|washing machine|washer|dryer|tumble dryer|"
+    "immersion|heated blanket|hostess trolley|nightlight|fish tank|aquarium|aquarium heater|heated towel rail|towel rail|towel radiator|immersion heater|patio heater|garden pump|oil diffuser|stove|hob|cooker|bread maker|doorbell chime|hair dryer|fog machine|string lights|gate motor|wine cooler|ice maker|incubator|terrarium|telescope|electric fence|bird feeder|coffee machine|coffee maker|kettle|toaster|oven|microwave|dishwasher|washing machine|washer|dryer|tumble dryer|"
     "fridge|freezer|heater|space heater|radiator|electric blanket|iron|printer|computer|router|pc|monitor|projector|"
     "humidifier|dehumidifier|air purifier|purifier|diffuser|fountain|pump|pool pump|well pump|sprinkler|fireplace|"
     "plug|socket|outlet|smart plug|smart socket|switch|power strip|extension cord|wemo plug|charger|car charger|"
@@ -1098,8 +1114,10 @@ def percent(rng: random.Random) -> str:
 def degrees(rng: random.Random) -> str:
     n = rng.randint(10, 30) if rng.random() < 0.75 else rng.randint(50, 86)
     count = str(n) if rng.random() < 0.65 else spoken(n)
-    if rng.random() < 0.1:
-        count = f"{n}.5" if rng.random() < 0.6 else f"{spoken(n)} point five"
+    if rng.random() < 0.12:
+        count = rng.choice(
+            (f"{n}.5", f"{n}.5", f"{spoken(n)} point five", f"{n} and a half", f"{spoken(n)} and a half")
+        )
     return count + rng.choice(
         [
             " degrees",
@@ -1447,6 +1465,19 @@ FILLERS |= {
     "heatable": mix((2, one_of("pool|hot tub|bath|house|water tank|sauna|jacuzzi|whole house|spa|flat|greenhouse|garage|conservatory")), (1, room)),
     "long": mix((2, _named(LAMP)), (1, _named(APPLIANCE)), (1, _named(FAN)), (1, _named(MEDIA))),
     "itword": one_of("it|it|them|that"),
+    "cozier": one_of("cozier|cosier|warmer|cooler|colder|softer|whiter|yellower|more cozy|more homely|less harsh|like candlelight"),
+    "sensedstate": one_of("vibrating|leaking|open|on|running|moving|broken|overheating|offline|unlocked|wet|burning|recording|charging|left on|still on|making noise"),
+    "leftstate": one_of("on|open|running|unlocked|switched on|turned on|plugged in"),
+    "moving": one_of("moving|walking|movement|motion"),
+    "gonehome": one_of("gone|back|home|away|still here|at home|out"),
+    "updates": one_of("updates|updates|software updates|firmware updates|problems|low batteries"),
+    "available": one_of("available|pending|ready|there|waiting"),
+    "sensorname": mix((3, single("thermometer|barometer|rain gauge|weather station|water meter|gas meter|electricity meter|power meter|air sensor|soil sensor|scale|hygrometer|co2 monitor|sensor|smart meter|flow meter|wind sensor|light sensor|tank sensor|plug")), (1, made_up)),
+    "quantityname": one_of("temperature|humidity|pressure|power|energy use|current|voltage|water level|rainfall|wind speed|air quality|battery level|signal strength|moisture|weight|flow rate|apparent power|speed|noise level|brightness"),
+    "dated": one_of("next bin collection|next garbage collection|next sunset|next sunrise|next full moon|next service|last update|last restart|next filter change|next watering|next payment|filter replacement|last backup"),
+    "everywhere": one_of("everywhere|in every room|in all rooms|all over the house|throughout the house|in the whole house|in the entire house|on all floors|on every floor|around the house|in the house"),
+    "anything": one_of("anything|something|any device|any of the devices|anything else|any thing"),
+    "lowhigh": one_of("low|high|full|half|medium|the lowest|the highest|maximum|minimum|max|dim|bright|full blast|full power"),
     "everylight": one_of("every device|all the lights|all lights|every light|all the devices|everything in the house"),
     "butnot": one_of("except|except|except for|but|but not|but for|apart from|other than|besides|excluding|aside from|save for|without"),
     "exceptplace": mix((3, room), (1, lambda rng: f"{room(rng)} {rng.choice(('one', 'light', 'lamp', 'ones', 'lights'))}"), (1, single(LAMP)), (1, one_of("|".join(FLOORS)))),

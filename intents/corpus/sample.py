@@ -98,14 +98,41 @@ _BEFORE = [
     "try to",
     "please just",
     "yo",
+    "right",
+    "right then",
+    "right so",
+    "now then",
+    "come on",
+    "be a dear and",
+    "be an angel and",
+    "lets",
+    "i was wondering if you could",
+    "i wonder if you could",
+    "would it be possible to",
+    "do you think you could",
+    "any chance you could",
+    "can somebody",
+    "someone",
+    "quick",
+    "first",
+    "ok so",
+    "you may",
+    "we want you to",
+    "it's time to",
+    "feel free to",
+    "you might want to",
+    "good morning",
+    "good evening",
+    "thanks now",
 ]
-_REASONS = (
-    "i'm going to bed|i am leaving|we're going out|i'm home|it's late|we have guests|the baby is asleep|i want to read|"
-    "we want to watch a film|i'm tired|it's getting late|it's movie night|my hands are full|i'm cooking|i have a headache|"
-    "i'm working|mum is coming|the kids are in bed|it's morning|the sun is out|i just got home|we're having a party|"
-    "dinner is ready|i can't reach it|i forgot|it's sunday|nobody is home|i'm on the phone|i need to concentrate|"
-    "it's getting dark outside|the cat wants in|i'm expecting a parcel|i have to go|the neighbors complained"
-).split("|")
+_REASON = (
+    "(i'm|i am|we're|we are) (going to bed|leaving|going out|home|tired|cooking|working|having a party|eating|on the phone|in a meeting|half asleep|off to work|trying to sleep|back|not well)|"
+    "(it's|it is) (late|getting late|movie night|morning|sunday|getting dark [outside]|about to (rain|snow|pour)|going to (rain|freeze|be hot|storm)|starting to rain|too early|time for bed|bedtime|nearly dark|windy out|pouring)|"
+    "(i|we) (have guests|want to (read|watch a film|sleep|work|eat|go out|dance|talk)|have a headache|just got home|can't reach it|forgot|need to (concentrate|focus|leave|sleep|get up early)|have to (go|work|leave)|have to be up early|can't (sleep|see|hear|think|concentrate))|"
+    "the (baby|cat|dog|little one) is (asleep|sleeping|hungry|scared|outside|crying)|the (kids|guests|neighbors|boys|parents) are (in bed|here|coming|asleep|hungry|complaining|on their way)|"
+    "(mum|dad|grandma|{person}) is (coming|here|asleep|home|on the phone|on the way)|my (hands are full|phone is dead|eyes hurt|back hurts)|nobody is home|the sun is (out|gone|setting)|dinner is ready|the cat wants in|"
+    "the (film|match|show|meeting|lesson|party) is (starting|about to start|over)|there is nobody (here|home|in there)|somebody is at the door|i'm expecting (a parcel|guests|a call)"
+)
 _AFTER = [
     "please",
     "please",
@@ -221,8 +248,8 @@ def _wrapped(text: str, rng: random.Random) -> str:
         text = f"{rng.choice(_BEFORE)} {text}"
     if rng.random() < (0.16 if imperative else 0.07):
         text = f"{text} {rng.choice(_AFTER)}"
-    if imperative and rng.random() < 0.035:
-        why = rng.choice(_REASONS)
+    if imperative and rng.random() < 0.045:
+        why = SAMPLER.draw(_REASON, rng).text
         text = (
             f"{why} {rng.choice(('so ', 'so please ', '', 'and ', 'please '))}{text}"
             if rng.random() < 0.6
@@ -267,7 +294,7 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     if r < 0.06:
         return _side_by_side(rng)
     if r < 0.5:
-        n = rng.choices((2, 3, 4, 5, 6), (60, 24, 10, 4, 2))[0]
+        n = rng.choices((2, 3, 4, 5, 6), (46, 28, 16, 7, 3))[0]
         orders = [order(rng) for _ in range(n)]
         orders = orders if n == 2 else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
         if len(orders) == 2 and rng.random() < 0.12:
@@ -482,11 +509,11 @@ _KINDS: tuple[tuple[int, str, Callable[[random.Random], tuple[str, list[Parse]]]
     (185, "elsewhere", _chatter),
     (25, "cut", cut),
     (110, "question", question),
-    (210, "several", _several),
+    (225, "several", _several),
     (12, "pronoun", _pronoun),
     (28, "mended", mended),
     (15, "declined", declined),
-    (415, "", _single),
+    (400, "", _single),
 )
 _SHARES = tuple(share for share, _, _ in _KINDS)
 
