@@ -37,10 +37,11 @@ from models.export.verify import sample_tokens, torch_logits  # noqa: E402
 from models.language import LanguageModel  # noqa: E402
 from models.train import lora  # noqa: E402
 from models.train.batch import IGNORE, Batch, Encoder, Example, by_length, packed  # noqa: E402
+from models.train.folder import ADDED  # noqa: E402
 from models.train.fsdp import Plan  # noqa: E402
 from models.train.home import Recipe, train_tokenizer  # noqa: E402
 from models.train.llama import Llama  # noqa: E402
-from models.train.tune import ADDED, start_from, with_symbols  # noqa: E402
+from models.train.tune import start_from, with_symbols  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 PIECES = 420
@@ -157,6 +158,16 @@ def test_two_processes_have_the_losses_of_one(tuned: tuple[int, Path], base: Pat
     assert len(list((tmp_path / "two").glob("training/step-*/*.distcp"))) >= 4
     one, two = open_checkpoint(folder), open_checkpoint(tmp_path / "two")
     np.testing.assert_allclose(two.load("layers.1.q.weight"), one.load("layers.1.q.weight"), atol=2e-2)
+
+
+@pytest.mark.parametrize("tuned", [0], indirect=True, ids=["whole"])
+def test_a_checkpoint_on_the_way_is_exported_as_it_is(tuned: tuple[int, Path]) -> None:
+    _, folder = tuned
+    last, made = open_checkpoint(folder / f"training/step-{STEPS:08}"), open_checkpoint(folder)
+    assert last.shape == made.shape
+    for name in made.tensors:
+        np.testing.assert_array_equal(last.load(name), made.load(name), err_msg=name)
+    assert json.loads((folder / "training" / ADDED).read_text()) == json.loads((folder / ADDED).read_text())
 
 
 def test_adapters_leave_the_rest_as_it_was(tuned: tuple[int, Path], base: Path) -> None:

@@ -80,6 +80,11 @@ class Encoder:
         """There is a token of this name."""
         return symbol in self._symbols or self._spm.piece_to_id(symbol) != self._spm.unk_id()
 
+    def cut(self, text: str) -> list[int]:
+        """The tokens of a text without symbols."""
+        ids: list[int] = self._spm.encode(text)
+        return ids
+
     def _symbol(self, symbol: str) -> int:
         if symbol not in self._symbols:
             if not self.has(symbol):
@@ -90,7 +95,7 @@ class Encoder:
     def _word(self, word: str) -> list[int]:
         ids = self._words.get(word)
         if ids is None:
-            ids = self._words[word] = self._spm.encode(word)
+            ids = self._words[word] = self.cut(word)
         return ids
 
 

@@ -19,10 +19,13 @@ from pathlib import Path
 import sentencepiece
 
 from models import ModelError
-from models.export.gguf import LlamaConfig, write_gguf
+from models.export import sentencepiece as sentencepiece_model
+from models.export.checkpoint import Shape, open_checkpoint
+from models.export.gguf import LlamaConfig, stream_gguf
 from models.export.quantise import quantise
 from models.train.batch import ASK, Encoder, Pair, by_length
-from models.train.fsdp import Plan, Start, processes, train
+from models.train.folder import write_shape
+from models.train.fsdp import Plan, Start, checkpoints, processes, train
 
 CORPUS = "sentences sampled from the project's own grammar (intents/corpus) with the recipe's seed; nothing else"
 DESCRIPTION = "Home commands to intents; trained from nothing on generated sentences."
@@ -111,14 +114,16 @@ def make(
         group.wait()
         encode = Encoder(tokenizer)
         config = recipe.config(encode.vocabulary)
+        if group.first:
+            write_shape(folder / "training", Shape(config), tokenizer, {})
         data = by_length(map(encode, pairs(seed)), recipe.batch_tokens)
         trained = train(recipe.plan, Start(config), data, folder / "training", log, group)
         if not group.first:
             return None
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
-    tensors = {name: tensor.float().numpy() for name, tensor in trained.weights.items()}
-    write_gguf(
-        f16, config=config, tensors=tensors, tokenizer_model=tokenizer,
+    checkpoint = open_checkpoint(checkpoints(folder / "training")[-1])
+    stream_gguf(
+        f16, config=checkpoint.shape.config, load=checkpoint.load, vocabulary=sentencepiece_model.read(tokenizer),
         metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
     )  # fmt: skip
     quantise(f16, q4, type="q4_0")

@@ -12,37 +12,21 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor
 
 from models import ModelError
 from models.export import sentencepiece
 from models.export.checkpoint import Checkpoint, Shape
 from models.train.batch import ASK, Encoder, Pair, packed
-from models.train.fsdp import Plan, Processes, Start, processes, train
+from models.train.folder import ADDED, write_shape, write_weights
+from models.train.fsdp import Plan, Start, processes, train
 
-ADDED = "added_tokens.json"
+PROBED = 200  # sentences
 NOISE = 0.1  # of the spread of the other rows, by which a new row is not their mean: no two may stay the same
-_PARTS = {
-    "attn_norm": "input_layernorm",
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
-_TOP = {
-    "tok.weight": "model.embed_tokens.weight",
-    "norm.weight": "model.norm.weight",
-    "head.weight": "lm_head.weight",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +140,19 @@ def tune(
     start = start_from(checkpoint, tokens)
     row = min(tuning.row, start.config.context)
     encode = Encoder(tokenizer, tokens.added)
+    _check_cuts(encode, tokenizer, islice(pairs(tuning.plan.seed), PROBED))
     data = packed(map(encode, pairs(tuning.plan.seed)), max(1, tuning.batch_tokens // row), row)
+    shape = Shape(start.config, start.rope_scale)
     with processes() as group:
-        _make_way(folder, resume, group)
+        if group.first and not resume:
+            shutil.rmtree(folder / "training", ignore_errors=True)
+        if group.first:
+            write_shape(folder / "training", shape, tokenizer, tokens.added)
         trained = train(tuning.plan, start, data, folder / "training", log, group)
         if not group.first:
             return None
-    shape = Shape(start.config, start.rope_scale)
-    write_folder(folder, shape, trained.weights, tokens)
+    write_shape(folder, shape, tokenizer, tokens.added)
+    write_weights(folder, trained.weights)
     last = trained.losses[-100:]
     run = {
         "minutes": round((time.monotonic() - began) / 60, 1),
@@ -176,55 +165,8 @@ def tune(
     return folder
 
 
-def _make_way(folder: Path, resume: bool, group: Processes) -> None:
-    if group.first and not resume:
-        shutil.rmtree(folder / "training", ignore_errors=True)
-    group.wait()
-
-
-def write_folder(folder: Path, shape: Shape, weights: Mapping[str, Tensor], tokens: Tokens) -> None:
-    """The model as Hugging Face's libraries, and models.export.checkpoint, read it. Raises ModelError."""
-    part = folder / "model.safetensors.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        named = {_their_name(name): tensor.float().contiguous() for name, tensor in weights.items()}
-        save_file(named, part, metadata={"format": "pt"})
-        part.replace(folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps(_config(shape), indent=1) + "\n")
-        if tokens.tokenizer.resolve() != (folder / "tokenizer.model").resolve():
-            shutil.copyfile(tokens.tokenizer, folder / "tokenizer.model")
-        (folder / ADDED).write_text(json.dumps(dict(tokens.added), indent=1) + "\n")
-    except OSError as error:
-        raise ModelError(f"{folder}: the model cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _their_name(name: str) -> str:
-    if name in _TOP:
-        return _TOP[name]
-    _, number, part, _ = name.split(".")
-    return f"model.layers.{number}.{_PARTS[part]}.weight"
-
-
-def _config(shape: Shape) -> dict[str, object]:
-    c = shape.config
-    scaling = {"rope_type": "linear", "factor": shape.rope_scale} if shape.rope_scale != 1 else None
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": c.dim,
-        "num_hidden_layers": c.layers,
-        "num_attention_heads": c.heads,
-        "num_key_value_heads": c.kv_heads,
-        "intermediate_size": c.ffn,
-        "vocab_size": c.vocab,
-        "max_position_embeddings": c.context,
-        "rms_norm_eps": c.norm_eps,
-        "rope_theta": c.rope_base,
-        "rope_scaling": scaling,
-        "tie_word_embeddings": c.tied,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "torch_dtype": "float32",
-    }
+def _check_cuts(encode: Encoder, tokenizer: Path, pairs: Iterator[Pair]) -> None:
+    """llama.cpp will cut whole sentences, training cuts them word by word: that has to be the same."""
+    for said, _ in pairs:
+        if encode.cut(" ".join(said)) != [n for word in said for n in encode.cut(word)]:
+            raise ModelError(f"{tokenizer} joins words into one token or begins them otherwise: {' '.join(said)!r}")
