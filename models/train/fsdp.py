@@ -12,10 +12,11 @@ import math
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +174,14 @@ def train(plan: Plan, start: Start, batches: Iterator[Batch], folder: Path, log:
     `folder` gets checkpoints (DCP), losses.jsonl and losses.svg.
     """
     log = log if group.first else _silent
+    first = next(batches, None)
+    if first is None:
+        raise ModelError("there is no data to train on")
+    batches = chain([first], batches)
+    about = _about(plan, start, first)
     scored = _build(plan, start, group)
     optimizers = _optimizers(scored.model, plan)
-    done = _resume(folder, plan, scored, optimizers, log, group)
+    done = _resume(folder, about, scored, optimizers, log, group)
     if not done:
         _check_space(folder, scored)
     losses = _losses(folder, done)
@@ -188,13 +194,24 @@ def train(plan: Plan, start: Start, batches: Iterator[Batch], folder: Path, log:
         losses.append(_step(plan, number, scored, optimizers, batch, group))
         speed.count(batch.inputs.numel())
         if (number + 1) % plan.save_every == 0 or number + 1 == plan.steps:
-            _save(folder, number + 1, plan, scored, optimizers, losses, group)
+            _save(folder, number + 1, about, scored, optimizers, losses, group)
             log(f"step {number + 1:6} of {plan.steps}  loss {losses[-1]:.4f}  {speed}")
     if len(losses) < plan.steps:
         raise ModelError(f"the data ended after {len(losses)} of {plan.steps} batches")
     whole = get_model_state_dict(scored, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     weights = {n.removeprefix("model."): t for n, t in whole.items() if isinstance(t, Tensor)}
     return Trained(lora.merged(weights), tuple(losses), speed.tokens_per_second)
+
+
+def _about(plan: Plan, start: Start, first: Batch) -> dict[str, Any]:
+    """What has to be the same where a run goes on: the plan, the network, its first weights, the sentences."""
+    weights = b"" if start.load is None else np.ascontiguousarray(start.load("layers.0.q.weight")).tobytes()
+    return {
+        "plan": asdict(plan),
+        "model": asdict(start.config),
+        "start": zlib.crc32(weights),
+        "data": zlib.crc32(first.inputs.numpy().tobytes()),
+    }
 
 
 def _build(plan: Plan, start: Start, group: Processes) -> _Scored:
@@ -297,7 +314,7 @@ def _share(plan: Plan, done: int) -> float:
 def _save(
     folder: Path,
     done: int,
-    plan: Plan,
+    about: dict[str, Any],
     scored: _Scored,
     optimizers: list[torch.optim.Optimizer],
     losses: Sequence[float],
@@ -308,8 +325,7 @@ def _save(
     with _told(folder):
         save(_state(scored, optimizers), checkpoint_id=part)
     if group.first:
-        about = {"plan": asdict(plan), "model": asdict(scored.model.config), "step": done}
-        (part / "plan.json").write_text(json.dumps(about, indent=1) + "\n")
+        (part / "plan.json").write_text(json.dumps(about | {"step": done}, indent=1) + "\n")
         shutil.rmtree(whole, ignore_errors=True)
         part.rename(whole)
         (folder / "losses.jsonl").write_text("".join(f"{json.dumps(loss)}\n" for loss in losses))
@@ -320,7 +336,12 @@ def _save(
 
 
 def _resume(
-    folder: Path, plan: Plan, scored: _Scored, optimizers: list[torch.optim.Optimizer], log: Log, group: Processes
+    folder: Path,
+    about: dict[str, Any],
+    scored: _Scored,
+    optimizers: list[torch.optim.Optimizer],
+    log: Log,
+    group: Processes,
 ) -> int:
     """The step at which the newest checkpoint was written; 0 where there is none. Raises ModelError.
 
@@ -333,9 +354,9 @@ def _resume(
     found = checkpoints(folder)
     if not found:
         return 0
-    about = json.loads((found[-1] / "plan.json").read_text())
-    if about["plan"] != asdict(plan) or about.get("model") != asdict(scored.model.config):
-        raise ModelError(f"{found[-1]} is of a run with another plan; give the same one, or another folder")
+    there = json.loads((found[-1] / "plan.json").read_text())
+    if other := [key for key, value in about.items() if there.get(key) != value]:
+        raise ModelError(f"{found[-1]} is of a run with another {other[0]}; give the same one, or another folder")
     state = _state(scored, optimizers)
     with _told(found[-1]):
         load(state, checkpoint_id=found[-1])
@@ -347,7 +368,7 @@ def _resume(
         options=_SAVED,
     )
     log(f"goes on from {found[-1]}")
-    return int(about["step"])
+    return int(there["step"])
 
 
 def _state(scored: _Scored, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any]:

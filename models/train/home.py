@@ -19,10 +19,10 @@ from pathlib import Path
 import sentencepiece
 
 from models import ModelError
-from models.export import sentencepiece as sentencepiece_model
 from models.export.checkpoint import Shape, open_checkpoint
 from models.export.gguf import LlamaConfig, stream_gguf
 from models.export.quantise import quantise
+from models.export.sentencepiece import read
 from models.train.batch import ASK, Encoder, Pair, by_length
 from models.train.folder import write_shape
 from models.train.fsdp import Plan, Start, checkpoints, processes, train
@@ -123,7 +123,7 @@ def make(
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
     checkpoint = open_checkpoint(checkpoints(folder / "training")[-1])
     stream_gguf(
-        f16, config=checkpoint.shape.config, load=checkpoint.load, vocabulary=sentencepiece_model.read(tokenizer),
+        f16, config=checkpoint.shape.config, load=checkpoint.load, vocabulary=read(tokenizer),
         metadata={"general.name": "home", "general.license": "apache-2.0", "general.description": DESCRIPTION},
     )  # fmt: skip
     quantise(f16, q4, type="q4_0")
