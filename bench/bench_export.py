@@ -217,44 +217,46 @@ def _anonymous(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
 
 
-def bench(folder: Path, name: str, kind: str, full: bool) -> str:
-    """All steps, with what is no longer needed removed in between."""
-    said = [str(folder), "--type", kind, *(["--full"] if full else []), *(["--tiny"] if "120M" in name else [])]
-
-    def step(which: str) -> Cost:
-        print(f"  {which} ...", file=sys.stderr, flush=True)
-        return measured([sys.executable, __file__, "--step", which, "--folder", *said])
-
-    step("make")
-    source = folder / "iter-000001-ckpt.pth"
-    size = source.stat().st_size
-    direct, small = step("ours"), step("quantise")
-    sizes = {file: (folder / file).stat().st_size for file in ("f16.gguf", "small.gguf")}
-    for file in sizes:
-        (folder / file).unlink()
-    over = step("to_hf"), step("from_hf")
-    (folder / "f16.gguf").unlink()
-    shutil.rmtree(folder / "hf")
-    print("  hub model export ...", file=sys.stderr, flush=True)
-    main = [sys.executable, "-c", "from hub.cli import main; main()", "model", "export", str(source)]
-    whole = measured([*main, "--out", str(folder / "m.gguf"), "--type", kind, "--untrained"])
-    rows = {
-        "ours: checkpoint to F16": direct,
-        "two steps: checkpoint to HF folder": over[0],
-        "two steps: HF folder to F16": over[1],
-        f"both: F16 to {kind}": small,
-        f"ours to {kind}": (base := direct.then(small)),
-        f"two steps to {kind}": (other := over[0].then(over[1]).then(small)),
-        "hub model export, with its checks": whole,
-    }
-    lines = [f"{source.name}: {size / MB:,.0f} MB; F16 {sizes['f16.gguf']:,} B, {kind} {sizes['small.gguf']:,} B"]
-    lines += [f"{'':36}{'seconds':>9}{'MB held':>10}"]
-    lines += [f"{what:36}{cost.seconds:9.1f}{cost.held / MB:10,.0f}" for what, cost in rows.items()]
-    lines += [
-        f"two steps / ours: {other.seconds / base.seconds:.2f} of the time, {other.held / base.held:.1f} of the memory; "
-        f"to F16 alone {over[0].then(over[1]).seconds / direct.seconds:.2f} of the time"
+def bench(folder: Path, name: str, kind: str, full: bool) -> None:
+    """All steps, each told when it is done; what is no longer needed is removed in between."""
+    said = [
+        "--folder",
+        str(folder),
+        "--type",
+        kind,
+        *(["--full"] if full else []),
+        *(["--tiny"] if "120M" in name else []),
     ]
-    return "\n".join(lines)
+    source, f16, small = (folder / file for file in ("iter-000001-ckpt.pth", "f16.gguf", "small.gguf"))
+
+    def step(which: str, what: str) -> Cost:
+        return _told(what, measured([sys.executable, __file__, "--step", which, *said]))
+
+    print(f"{'':36}{'seconds':>9}{'MB held':>10}")
+    step("make", "the checkpoint itself")
+    direct, quantised = step("ours", "ours: checkpoint to F16"), step("quantise", f"both: F16 to {kind}")
+    sizes = [file.stat().st_size for file in (source, f16, small)]
+    f16.unlink()
+    small.unlink()
+    over = step("to_hf", "two steps: checkpoint to HF folder").then(step("from_hf", "two steps: HF folder to F16"))
+    f16.unlink()
+    shutil.rmtree(folder / "hf")
+    ours = _told(f"ours to {kind}", direct.then(quantised))
+    other = _told(f"two steps to {kind}", over.then(quantised))
+    print(
+        f"two steps / ours: {over.seconds / direct.seconds:.2f} of the time and {over.held / direct.held:.1f} of the memory "
+        f"to F16, {other.seconds / ours.seconds:.2f} and {other.held / ours.held:.1f} to {kind}\n"
+        f"bytes: checkpoint {sizes[0]:,}, F16 {sizes[1]:,}, {kind} {sizes[2]:,}",
+        flush=True,
+    )
+    export = [sys.executable, "-c", "from hub.cli import main; main()", "model", "export", str(source)]
+    command = [*export, "--out", str(folder / "m.gguf"), "--type", kind, "--untrained"]
+    _told("hub model export, with its checks", measured(command))
+
+
+def _told(what: str, cost: Cost) -> Cost:
+    print(f"{what:36}{cost.seconds:9.1f}{cost.held / MB:10,.0f}", flush=True)
+    return cost
 
 
 def main() -> None:
@@ -276,7 +278,7 @@ def main() -> None:
         raise SystemExit(f"{options.folder} has {free / MB:,.0f} MB left, and {needed / MB:,.0f} are needed: --folder")
     try:
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="export-") as made:
-            print(bench(Path(made), name, options.type, options.full))
+            bench(Path(made), name, options.type, options.full)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
