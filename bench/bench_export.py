@@ -35,6 +35,7 @@ import numpy as np
 
 from models.export.checkpoint import PRESETS, open_checkpoint, our_name
 from models.export.convert import read_vocabulary
+from models.export.forms import Array
 from models.export.gguf import LlamaConfig, stream_gguf
 from models.export.quantise import quantise
 
@@ -88,9 +89,11 @@ def ours(folder: Path) -> None:
     """The checkpoint as an F16 GGUF."""
     checkpoint = open_checkpoint(folder / "iter-000001-ckpt.pth")
     vocabulary = read_vocabulary(folder / "tokenizer.model")
-    stream_gguf(
-        folder / "f16.gguf", config=checkpoint.shape.config, load=checkpoint.load, vocabulary=vocabulary, metadata={}
-    )
+
+    def load(key: str) -> Array:
+        return checkpoint.tensors[key].load_for_f16()
+
+    stream_gguf(folder / "f16.gguf", config=checkpoint.shape.config, load=load, vocabulary=vocabulary, metadata={})
 
 
 def to_hugging_face(folder: Path, name: str) -> None:
@@ -123,8 +126,8 @@ def from_hugging_face(folder: Path, name: str) -> None:
 
     state = {our_name(key): value for key, value in load_file(folder / "hf/model.safetensors").items()}
 
-    def load(key: str) -> np.ndarray[Any, np.dtype[np.generic]]:
-        array: np.ndarray[Any, np.dtype[np.generic]] = state[key].float().numpy()
+    def load(key: str) -> Array:
+        array: Array = state[key].float().numpy()
         return array
 
     vocabulary = read_vocabulary(folder / "tokenizer.model")

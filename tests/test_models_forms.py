@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from models import ModelError  # noqa: E402
+from models.export import forms  # noqa: E402
 from models.export.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
 from models.export.gguf import stream_gguf  # noqa: E402
 from models.export.stand_in import vocabulary  # noqa: E402
@@ -336,7 +338,7 @@ def assert_same(checkpoint: Checkpoint, wanted: Logits, file: Path) -> None:
     stream_gguf(
         file,
         config=config,
-        load=checkpoint.load,
+        load=lambda name: checkpoint.tensors[name].load_for_f16(),
         vocabulary=vocabulary([]),
         metadata={},
         rope_scale=checkpoint.shape.rope_scale,
@@ -403,6 +405,43 @@ def test_litgpt_of_all_ages(fused: str, gate: str, tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "lit_model.pth")
     with torch.no_grad():
         assert_same(open_checkpoint(tmp_path), logits(model).numpy(), tmp_path / "m.gguf")
+
+
+def save_dcp(state: State, folder: Path) -> None:
+    from torch.distributed.checkpoint import FileSystemWriter, save
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is but one process
+        save(state, storage_writer=FileSystemWriter(folder), no_dist=True)
+
+
+def save_safetensors(state: State, file: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(state, file)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [(torch.save, "m.pt"), (save_safetensors, "m.safetensors"), (save_dcp, "m")],
+    ids=["torch", "st", "dcp"],
+)
+def test_numbers_are_read_exactly_or_rounded_once(
+    save: Callable[[State, Path], None], name: str, dtype: Any, tmp_path: Path
+) -> None:
+    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(256, 256)
+    every = bits.view(torch.bfloat16).float().nan_to_num(1.0, 2.0, 3.0)  # among them what float16 has only almost
+    state = {"a": every.to(dtype).nan_to_num(), "b": every[0].to(dtype).contiguous()}
+    save(state, tmp_path / name)
+    tensors = forms.read(tmp_path / name).tensors
+    for key, value in state.items():
+        np.testing.assert_array_equal(tensors[key].load().astype(np.float32), value.float().numpy())
+    with np.errstate(over="ignore"):
+        once = state["a"].float().numpy().astype(np.float16)
+        np.testing.assert_array_equal(tensors["a"].load_for_f16().astype(np.float16), once)
+    assert tensors["b"].load_for_f16().dtype == tensors["b"].load().dtype, "vectors stay as exact as they are"
+    np.testing.assert_array_equal(tensors["b"].load_for_f16(), tensors["b"].load())
 
 
 # -- ended with Ctrl-C

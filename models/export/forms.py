@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ Array = NDArray[np.generic]
 
 _SAFE_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _LARGEST_HEADER = 100_000_000  # what safetensors itself allows
+_BLOCK = 1 << 20  # numbers
 _DTYPES = {"float32", "float16", "bfloat16", "float64", "int64", "int32", "uint8", "bool", "int8", "int16"}
 _METADATA = "torch.distributed.checkpoint.metadata"
 _ALLOWED = {
@@ -39,10 +40,18 @@ _ALLOWED = {
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A tensor that is read when it is asked for, as float32 or float16."""
+    """A tensor that is read when it is asked for: `load` gives float32 or float16, without loss.
+
+    `narrow` gives it rounded to float16, where that can be done without all of it in float32 in between.
+    """
 
     shape: tuple[int, ...]
     load: Callable[[], Array]
+    narrow: Callable[[], Array] | None = None
+
+    def load_for_f16(self) -> Array:
+        """What an F16 file needs and no more: a matrix in float16 where that takes less memory, else what `load` gives."""
+        return self.narrow() if self.narrow is not None and len(self.shape) == 2 else self.load()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +155,28 @@ def _safe_tensor(path: Path, name: str, entry: dict[str, Any], base: int, size: 
     ):
         raise ModelError(f"{path}: {name} does not have the size of its shape")
 
-    def load() -> Array:
-        array = np.fromfile(path, dtype=dtype, count=math.prod(shape), offset=begin).reshape(shape)
-        return array if dtype.kind == "f" else (array.astype("<u4") << 16).view("<f4")
+    def mapped() -> Array:  # a private mapping: nothing is held, and nothing is ever written back
+        array: Array = np.asarray(np.memmap(path, dtype=dtype, mode="c", offset=begin, shape=shape))
+        return array
 
-    return Lazy(shape, load)
+    if dtype.kind == "f":
+        return Lazy(shape, mapped)
+    return Lazy(shape, lambda: _widened(mapped()), lambda: _narrowed(mapped()))
+
+
+def _widened(bfloat16: Array) -> Array:
+    """The upper halves of float32 numbers, made whole."""
+    wide: NDArray[np.uint32] = bfloat16.astype("<u4")
+    wide <<= 16
+    return wide.view("<f4")
+
+
+def _narrowed(bfloat16: Array) -> Array:
+    flat, narrow = bfloat16.reshape(-1), np.empty(bfloat16.size, dtype="<f2")
+    with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite, and is told where it is written
+        for start in range(0, flat.size, _BLOCK):
+            narrow[start : start + _BLOCK] = _widened(flat[start : start + _BLOCK])
+    return narrow.reshape(bfloat16.shape)
 
 
 def _torch_file(path: Path) -> Raw:
@@ -195,15 +221,13 @@ def _torch_tensor(path: Path, name: str, value: Any) -> Lazy:
         raise ModelError(f"{path}: {name} is not a plain tensor of floating-point numbers")
     if value.untyped_storage().nbytes() < value.numel() * value.element_size():
         raise ModelError(f"{path}: {name} does not have the size of its shape")
-    return Lazy(tuple(value.shape), partial(_numpy, value))
+    plain = value.detach()
 
+    def load() -> Array:
+        array: Array = (plain if plain.dtype == torch.float16 else plain.float()).numpy()
+        return array
 
-def _numpy(tensor: Any) -> Array:
-    import torch
-
-    plain = tensor.detach()
-    array: Array = (plain if plain.dtype == torch.float16 else plain.float()).numpy()
-    return array
+    return Lazy(tuple(plain.shape), load, (lambda: plain.half().numpy()) if plain.dtype == torch.bfloat16 else None)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -250,26 +274,56 @@ def _dcp_tensor(folder: Path, name: str, entry: Any, stored: Mapping[tuple[str, 
     if sum(math.prod(sizes) for _, sizes, *_ in parts) != math.prod(shape):
         raise ModelError(f"{folder}: parts of {name} are missing or there twice")
 
-    def load() -> Array:
-        whole = np.empty(shape, dtype=np.float32)
+    def gathered(narrow: bool) -> Array:
+        import torch
+
+        whole = torch.empty(shape, dtype=torch.float16 if narrow else torch.float32)
         for offsets, sizes, file, start, length in parts:
             place = tuple(slice(o, o + s) for o, s in zip(offsets, sizes, strict=True))
             whole[place] = _blob(file, start, length, sizes)
-        return whole
+        array: Array = whole.numpy()
+        return array
 
-    return Lazy(shape, load)
+    return Lazy(shape, partial(gathered, False), partial(gathered, True))
 
 
-def _blob(file: Path, start: int, length: int, sizes: tuple[int, ...]) -> Array:
+def _blob(file: Path, start: int, length: int, sizes: tuple[int, ...]) -> Any:
     import torch
 
-    with file.open("rb") as opened:
-        opened.seek(start)
-        content = opened.read(length)
     try:
-        tensor = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with file.open("rb") as opened:
+            part: Any = _Slice(opened, start, length)
+            tensor = torch.load(part, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
         raise ModelError(f"{file} is damaged or holds more than tensors") from error
-    if tuple(getattr(tensor, "shape", ())) != sizes:
+    if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != sizes:
         raise ModelError(f"{file}: a part is not of the shape that .metadata says")
-    return _numpy(tensor)
+    return tensor.detach()
+
+
+class _Slice(io.RawIOBase):
+    """A part of a file as a file, so that it is read to where it is wanted and not into memory first."""
+
+    def __init__(self, file: BinaryIO, start: int, length: int) -> None:
+        super().__init__()
+        self._file, self._start, self._length, self._at = file, start, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = memoryview(buffer).cast("B")[: max(0, self._length - self._at)]
+        self._file.seek(self._start + self._at)
+        count = self._file.readinto(wanted)  # type: ignore[attr-defined]  # BinaryIO does not say that it has it
+        self._at += count
+        return int(count)
