@@ -21,7 +21,7 @@ from hub.settings import Settings
 from intents.corpus.orders import order
 from intents.corpus.sample import joined
 from intents.line import AND, words, write
-from intents.parts import in_parts
+from intents.parts import reread
 from models.files import default_model
 from models.worker import Worker
 
@@ -38,7 +38,7 @@ async def generated(worker: Worker, number: int, seed: int) -> None:
             said = [(text, write([parse])) for text, parse in (order(rng) for _ in range(count))]
             lines = [(await reader(words(text)))[0] for text, _ in said]
             sentence = words(joined([text for text, _ in said], rng))
-            line, _ = await in_parts(sentence, reader, *await reader(sentence))
+            line, _ = await reread(sentence, reader, *await reader(sentence))
             parts = line.split(BETWEEN)
             wanted = [own for _, own in said]
             alone += sum(a == b for a, b in zip(lines, wanted, strict=True))

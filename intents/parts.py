@@ -1,4 +1,4 @@
-"""A sentence of several orders, read piece by piece where the model is not sure of the whole.
+"""A sentence read again where the model is not sure of it: without its opening words, and order by order.
 
 A small model loses its place among four orders, and reads each of them well alone. What it is sure of stays whole: orders
 often share a verb, a thing or a value, which a cut would take from one of them.
@@ -18,13 +18,31 @@ GAIN = 0.1  # by which the least sure piece has to be surer than the whole
 MOST = 6  # cuts: each pair of them is a piece to be read, 28 at most
 _GLUE = frozenset({"and", "then", "also", "plus"})
 _BEFORE = _GLUE | {"please"}
+_OPENING = _BEFORE | frozenset("right now so ok okay well hey um uh er oh just lets alright listen first quick".split())
 
 
-async def in_parts(said: Sequence[str], complete: Complete, line: str, confidence: float) -> tuple[str, float]:
-    """The line of the whole sentence and its confidence, or those of its pieces where they are the surer reading."""
-    places = [0, *_cuts(said), len(said)]
-    if confidence >= SURE or not 3 <= len(places) <= MOST + 2:
+async def reread(said: Sequence[str], complete: Complete, line: str, confidence: float) -> tuple[str, float]:
+    """The line of the whole sentence and its confidence, or those of a surer reading of the same words."""
+    if confidence >= SURE:
         return line, confidence
+    for other in (_bare, _in_parts):
+        again, sure = await other(said, complete)
+        if sure > confidence + GAIN:
+            line, confidence = again, sure
+    return line, confidence
+
+
+async def _bare(said: Sequence[str], complete: Complete) -> tuple[str, float]:
+    """Without the words that only begin a sentence; no reading where there are none."""
+    start = next((n for n, word in enumerate(said) if word not in _OPENING), 0)
+    return await _piece(said[start:], complete) if start else ("", 0.0)
+
+
+async def _in_parts(said: Sequence[str], complete: Complete) -> tuple[str, float]:
+    """The best reading in two pieces or more: that whose least sure piece is the surest; none where nothing joins any."""
+    places = [0, *_cuts(said), len(said)]
+    if not 3 <= len(places) <= MOST + 2:
+        return "", 0.0
     # The best way to read the words up to each place: the least confidence in it, their product, the lines.
     best: dict[int, tuple[float, float, tuple[str, ...]]] = {0: (1.0, 1.0, ())}
     for end in range(1, len(places)):
@@ -37,7 +55,7 @@ async def in_parts(said: Sequence[str], complete: Complete, line: str, confidenc
             ways.append((min(least, sure), product * sure, (*lines, piece)))
         best[end] = max(ways)
     least, _, lines = best[len(places) - 1]
-    return (f"<{AND}>".join(lines), least) if least > confidence + GAIN else (line, confidence)
+    return f"<{AND}>".join(lines), least
 
 
 async def _piece(said: Sequence[str], complete: Complete) -> tuple[str, float]:

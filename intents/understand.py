@@ -1,4 +1,4 @@
-"""An utterance to what it means in this home: words -> line (of the whole or of its pieces) -> parses -> resolution."""
+"""An utterance to what it means in this home: words -> line (of the whole, or of its pieces) -> parses -> resolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from intents.homes import Home
 from intents.intent import SENSITIVE, Because, Outcome, Resolution, Trouble
 from intents.line import LineError, Parse, read, words
-from intents.parts import Complete, in_parts
+from intents.parts import Complete, reread
 from intents.resolve import resolve
 from intents.values import number
 
@@ -46,7 +46,7 @@ async def understand(
         return Understanding(_refusal(Because.NOT_UNDERSTOOD))
     if len(said) > MAX_WORDS or len(utterance) > 40 * MAX_WORDS:
         return Understanding(_refusal(Because.TOO_LONG))
-    line, confidence = await in_parts(said, complete, *await complete(said))
+    line, confidence = await reread(said, complete, *await complete(said))
     try:
         parses = tuple(_untangled(parse, said) for parse in read(line))
     except LineError:

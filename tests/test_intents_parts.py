@@ -1,11 +1,11 @@
-"""Sentences of several orders: when they are read in pieces, and which pieces."""
+"""Sentences that are read again: when, in which pieces, and without which words."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 
-from intents.parts import in_parts
+from intents.parts import reread
 
 ON, OPEN, PLAY = "<turn_on><what> lamp", "<open><what> blinds", "<play_media><query> jazz"
 
@@ -19,7 +19,7 @@ def read(sentence: str, known: Mapping[str, tuple[str, float]]) -> tuple[str, fl
         return known.get(" ".join(said), ("<none>", 0.9))
 
     async def whole() -> tuple[str, float]:
-        return await in_parts(sentence.split(), complete, *known[sentence])
+        return await reread(sentence.split(), complete, *known[sentence])
 
     return *asyncio.run(whole()), asked
 
@@ -62,6 +62,13 @@ def test_a_small_gain_is_none() -> None:
     sentence = "lamp on and blinds up"
     known = {sentence: (ON, 0.6), "lamp on": (ON, 0.65), "blinds up": (OPEN, 0.65)}
     assert read(sentence, known)[:2] == (ON, 0.6)
+
+
+def test_opening_words_are_left_out_where_that_is_surer() -> None:
+    sentence = "right then lamp on"
+    assert read(sentence, {sentence: (OPEN, 0.4), "lamp on": (ON, 0.9)})[:2] == (ON, 0.9)
+    assert read(sentence, {sentence: (OPEN, 0.4), "lamp on": (ON, 0.45)})[:2] == (OPEN, 0.4)
+    assert read("so so", {"so so": ("<none>", 0.4)}) == ("<none>", 0.4, [])
 
 
 def test_a_sentence_of_very_many_pieces_is_left_whole() -> None:
