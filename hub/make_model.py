@@ -10,10 +10,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intents.corpus.families import FAMILIES
 from intents.corpus.sample import stream
 from intents.grammar import grammar
 from intents.line import symbols
@@ -29,8 +31,9 @@ HELD_OUT = 77_000_001  # the seed of the sentences that the file is scored on; t
 SCORED = 2_000
 
 
-def pairs(seed: int) -> Iterator[tuple[tuple[str, ...], str]]:
-    for example in stream(seed):
+def pairs(seed: int, held: frozenset[str] = frozenset()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Words and their line, without end; none of the families in `held`."""
+    for example in stream(seed, held):
         yield example.words, example.line
 
 
@@ -74,22 +77,30 @@ def _intents(line: str) -> list[str]:
 
 
 def speedrun(
-    recipe: Recipe, folder: Path, say: Callable[[str], None], *, resume: bool = False, scored: int = SCORED
+    recipe: Recipe,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    resume: bool = False,
+    scored: int = SCORED,
+    held: frozenset[str] = frozenset(),
 ) -> Path | None:
     """The whole way into `folder`: home.gguf with its scores in the card beside it. Raises ModelError.
 
-    None in a process that is not the first. `scored`: of how many held-out sentences.
+    None in a process that is not the first. `scored`: on how many held-out sentences. `held`: families of phrasing
+    (keys of intents.corpus.families.FAMILIES) that the training does without.
     """
     from models.export.card import write_card
     from models.train.home import make
 
-    made = make(recipe, pairs, symbols(), folder, say, resume=resume)
+    made = make(recipe, partial(pairs, held=held), symbols(), folder, say, resume=resume)
     if made is None:
         return None
     scores = score(made, scored)
     say("\n".join(f"{name}: {value:.4f}" for name, value in scores.shares.items()))
     say("\n  ".join(["the weakest kinds of sentences:", *scores.worst()]))
-    write_card(made, json.loads((folder / "run.json").read_text()), scores.shares)
+    about = json.loads((folder / "run.json").read_text()) | ({"held_out": sorted(held)} if held else {})
+    write_card(made, about, scores.shares)
     return made
 
 
@@ -108,6 +119,7 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=usual.pieces, help="of the tokenizer")
     parser.add_argument("--batch-tokens", type=int, default=usual.batch_tokens)
     parser.add_argument("--save-every", type=int, default=usual.plan.save_every, help="steps between checkpoints")
+    parser.add_argument("--hold-out", choices=sorted(FAMILIES), nargs="*", default=[], help="families to do without")
     parser.add_argument("--scored", type=int, default=SCORED, help="on how many held-out sentences")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     parser.add_argument("--folder", type=Path, default=Path("runs/home"), help="where everything is written")
@@ -133,7 +145,9 @@ def _make(given: argparse.Namespace) -> None:
         batch_tokens=given.batch_tokens,
         plan=Plan(steps=given.steps, save_every=given.save_every, fall="linear"),
     )
-    made = speedrun(recipe, given.folder, _say, resume=given.resume, scored=given.scored)
+    made = speedrun(
+        recipe, given.folder, _say, resume=given.resume, scored=given.scored, held=frozenset(given.hold_out)
+    )
     if made is not None and given.ship:
         shutil.copyfile(made, SHIPPED)
         shutil.copyfile(made.with_suffix(".json"), SHIPPED.with_suffix(".json"))
