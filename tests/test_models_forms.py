@@ -1,7 +1,7 @@
 """Checkpoints that the real libraries wrote compute in llama.cpp what they computed in those libraries.
 
-This file is a program too: torchrun starts it as two processes of one training, each of which takes a step, writes the
-forms of one library and, as its own word on what it holds, the logits at 64 positions (see `main`).
+This file is a program too: torchrun starts it as two processes of one training, each of which takes a step with each
+library, writes its forms and, as its own word on what it holds, the logits at 64 positions (see `main`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -172,13 +173,15 @@ def adam(model: Any) -> Any:
 # -- what the two processes do
 
 
-def main(library: str, folder: Path) -> None:
-    """Run by torchrun: train, and write the forms of `library` into `folder`, each beside the logits in logits.npy."""
+def main(folder: Path, *libraries: str) -> None:
+    """Run by torchrun: train with each library, and write its forms into a folder of its name, with the logits beside."""
     torch.set_num_threads(1)
-    WRITERS[library](folder)
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    dist.init_process_group("gloo")
+    for library in libraries:
+        (folder / library).mkdir(exist_ok=True)
+        WRITERS[library](folder / library)
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def keep_logits(model: Any, folder: Path) -> None:
@@ -195,7 +198,6 @@ def write_fsdp1(folder: Path) -> None:
     from torch.distributed.fsdp import StateDictType as Type
     from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-    dist.init_process_group("gloo")
     model = FullyShardedDataParallel(
         with_weights(Gpt()), auto_wrap_policy=ModuleWrapPolicy({Block}), device_id=torch.device("cpu")
     )
@@ -219,7 +221,6 @@ def write_fsdp2(folder: Path) -> None:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
     from torch.distributed.fsdp import fully_shard
 
-    dist.init_process_group("gloo")
     model = with_weights(Gpt("qkv", "fc"))
     for block in model.transformer["h"]:
         fully_shard(block)
@@ -309,27 +310,21 @@ FILES = [
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder with what a library wrote; each trains once."""
-    made: dict[str, Path] = {}
-
-    def folder_of(library: str) -> Path:
-        if library not in made:
-            folder = tmp_path_factory.mktemp(library)
-            run = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-            done = subprocess.run(
-                [*run, __file__, library, str(folder)],
-                capture_output=True,
-                text=True,
-                timeout=WITHIN,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            made[library] = folder
-        return made[library]
-
-    return folder_of
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of each library's that is there; torch takes longer to import than all of them to train."""
+    folder = tmp_path_factory.mktemp("written")
+    there = [library for library in WRITERS if all(find_spec(needed) for needed in NEEDS.get(library, ()))]
+    run = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*run, __file__, str(folder), *there],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def assert_same(checkpoint: Checkpoint, wanted: Logits, file: Path) -> None:
@@ -351,10 +346,10 @@ def assert_same(checkpoint: Checkpoint, wanted: Logits, file: Path) -> None:
 
 
 @pytest.mark.parametrize(("library", "file"), FILES)
-def test_what_two_processes_wrote(written: Callable[[str], Path], library: str, file: str, tmp_path: Path) -> None:
+def test_what_two_processes_wrote(written: Path, library: str, file: str, tmp_path: Path) -> None:
     for needed in NEEDS.get(library, ()):
         pytest.importorskip(needed, reason=EXTRA)
-    folder = written(library)
+    folder = written / library
     shape = tmp_path / "shape.json"
     shape.write_text(json.dumps(HF_CONFIG))
     checkpoint = open_checkpoint(folder / file, str(shape))
@@ -362,15 +357,15 @@ def test_what_two_processes_wrote(written: Callable[[str], Path], library: str, 
 
 
 @pytest.mark.parametrize("library", ["fsdp1", "fsdp2"])
-def test_the_part_of_one_process_is_refused(written: Callable[[str], Path], library: str) -> None:
+def test_the_part_of_one_process_is_refused(written: Path, library: str) -> None:
     with pytest.raises(ModelError, match="rows of one process"):
-        open_checkpoint(written(library) / "rank0.pt")
+        open_checkpoint(written / library / "rank0.pt")
 
 
-def test_the_parts_that_accelerate_leaves_apart_are_refused(written: Callable[[str], Path]) -> None:
+def test_the_parts_that_accelerate_leaves_apart_are_refused(written: Path) -> None:
     for needed in NEEDS["accelerate"]:
         pytest.importorskip(needed, reason=EXTRA)
-    folder = written("accelerate") / "parts"
+    folder = written / "accelerate" / "parts"
     for path in (folder, *folder.iterdir()):
         with pytest.raises(ModelError, match="FULL_STATE_DICT"):
             open_checkpoint(path)
@@ -507,4 +502,4 @@ def test_ctrl_c_leaves_nothing(large: Path, moment: Callable[[int, Path], bool],
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
