@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from hub.settings import Settings
 from intents.grammar import grammar
 from intents.line import NONE
 from intents.prompt import ASK, prompt
-from models.completion import Completion
+from models.cache import ParseCache
+from models.completion import Completion, Primer
 from models.files import resolve_model
 from models.worker import Worker
+
+PARSES = "parses.sqlite"
+_SYMBOL = re.compile(r"<([a-z_]+)>")
 
 
 class Completer(Protocol):
@@ -57,12 +65,108 @@ class Lines:
         return Completion(line, (0,), (math.log(self.confidence),), ms_read=0.0, ms_write=0.0)
 
 
+class Dialect:
+    """A worker spoken to as its model knows it: in our symbols or, where it was not trained on them, in text after examples."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    @property
+    def fingerprint(self) -> str:
+        return self._worker.fingerprint
+
+    async def complete(self, prompt: str, grammar: str) -> Completion:
+        """Raises ModelError."""
+        if not self._worker.primed:
+            return await self._worker.complete(prompt, grammar)
+        found = await self._worker.complete(f"{prompt.removesuffix(ASK)}{_THEN}", spelled(grammar))
+        return replace(found, text=found.text.removesuffix("\n"))
+
+
+class Known(Completer, Protocol):
+    """A completer that says what its answers depend on beside the prompt and the grammar."""
+
+    @property
+    def fingerprint(self) -> str:
+        """As LanguageModel has it."""
+
+
+class Remembering:
+    """Asks the model only what is not in the cache. Every answer is the model's own, and what fails is not kept."""
+
+    def __init__(self, model: Known, cache: ParseCache) -> None:
+        self._model = model
+        self._cache = cache
+        self._lock = asyncio.Lock()
+
+    async def complete(self, prompt: str, grammar: str) -> Completion:
+        """Raises ModelError."""
+        if (known := self._known(prompt, grammar)) is not None:
+            return known
+        async with self._lock:  # who says the same at the same time finds the answer of the first
+            if (known := self._known(prompt, grammar)) is not None:
+                return known
+            before = self._model.fingerprint
+            completion = await self._model.complete(prompt, grammar)
+            if (
+                before == self._model.fingerprint
+            ):  # else another model was loaded meanwhile, and either may have answered
+                self._cache.put(before, prompt, grammar, completion)
+        return completion
+
+    def _known(self, prompt: str, grammar: str) -> Completion | None:
+        return self._cache.get(self._model.fingerprint, prompt, grammar)
+
+
 @asynccontextmanager
-async def open_completer(settings: Settings, completer: Completer | None = None) -> AsyncIterator[Completer]:
-    """The language model in its own process, loaded. Raises ModelError."""
+async def open_completer(
+    settings: Settings, completer: Completer | None = None, *, remember: bool = False
+) -> AsyncIterator[Completer]:
+    """The language model in its own process, loaded. With `remember` it is not asked twice for the same words.
+
+    Raises ModelError.
+    """
     if completer is not None:
         yield completer
         return
-    async with Worker(resolve_model(settings.model.file), threads=settings.model.threads) as worker:
+    file, folder = resolve_model(settings.model.file), settings.folder()
+    async with Worker(file, threads=settings.model.threads, primer=primer(folder)) as worker:
         await worker.start()
-        yield worker
+        if not remember:
+            yield Dialect(worker)
+            return
+        with ParseCache(folder / PARSES) as cache:
+            yield Remembering(Dialect(worker), cache)
+
+
+# What a model reads that does not know our line. Each intent that is often wanted, and each way of saying where.
+_EXAMPLES = (
+    ("turn on the kitchen light", "<turn_on><what> the kitchen light"),
+    (
+        "switch everything off upstairs except the hall light",
+        "<turn_off><what> everything<where> upstairs<but> the hall light",
+    ),
+    ("set the bedroom lamp to thirty percent", "<set><what> the bedroom lamp<to> thirty percent"),
+    ("make the living room warmer by two degrees", "<set_temperature><up><where> the living room<by> two degrees"),
+    ("close the blinds and lock the front door", "<close><what> the blinds<and><lock><what> the front door"),
+    ("is the garage door open", "<get_state><what> the garage door<state> open"),
+    ("how warm is it in the office", "<get_temperature><where> the office"),
+    ("set a timer of ten minutes for the eggs", "<timer_start><for> ten minutes<called> eggs"),
+    ("put milk on the shopping list", "<list_add><item> milk<list> shopping"),
+    ("tell me a joke about cats", "<none>"),
+)
+_BEFORE, _THEN = "\nsaid:", "\nline:"
+
+
+def primer(folder: Path | None) -> Primer:
+    """The examples for a model that does not know our line; what it made of them is kept in `folder`."""
+    head = "What is said to a smart home, and the line that means the same."
+    examples = "".join(f"{_BEFORE} {said}{_THEN}{line}" for said, line in _EXAMPLES)
+    return Primer(f"{head}{examples}{_BEFORE}", ASK, folder)
+
+
+def spelled(grammar: str) -> str:
+    """The grammar for a vocabulary without our symbols: they are spelled, and the end of the line is a choice of its own."""
+    start, rest = grammar.split("\n", 1)
+    whole = f'start: whole "\\n"\nwhole: {start.removeprefix("start: ")}\n{rest}'
+    return _SYMBOL.sub(r'"<\1>"', whole)

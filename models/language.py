@@ -1,17 +1,22 @@
 """The language model: llama.cpp's low-level calls, and llguidance to bind what it writes to a grammar.
 
 One utterance is one short run: the prompt is read as one batch, then each token is the best of those that the grammar
-allows. Tokens that the grammar forces are not sampled; they go into the batch of the token before them.
+allows. Tokens that the grammar forces are not sampled; they go into the batch of the token before them. A constant text
+before the prompts stays in the KV cache, and is restored from a file at the next start.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import time
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +28,7 @@ from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
 from models import ModelError
-from models.completion import Completion
+from models.completion import Completion, Primer
 
 log = logging.getLogger(__name__)
 
@@ -32,30 +37,50 @@ MAX_CONTEXT = 2048
 # A prompt's beginning that is still in the cache is kept from this length on. Shorter, reading it again costs less
 # than the loss: what was read in batches of another size differs in the last bits.
 KEEP_FROM = 32
+# The longest batch that is computed at once: the memory for what lies between grows with it, and longer ones are no faster.
+BATCH = 512
+# Grammars that are kept compiled. With the words in it one takes a millisecond, a third of a command of the small model.
+GRAMMARS = 16
+# What an utterance and its line need behind a primer: sixty words, and a symbol is up to six tokens of a foreign vocabulary.
+MIN_ROOM = 384
+STATE = "primer.state"
+_SEAL = hashlib.sha256().digest_size
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _MAGIC = b"GGUF"
 
 
 class LanguageModel:
-    """One GGUF file in memory. Not for several threads at once. `threads`: leave a core to the rest of the house."""
+    """One GGUF file in memory. Not for several threads at once. `threads`: leave a core to the rest of the house.
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        """Raises ModelError where the file is not a model that llama.cpp can run."""
+    `fingerprint` names all that an answer depends on beside the prompt and the grammar: the file, the engines, the text
+    of the primer. `primed` says whether that text is read before each prompt.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, primer: Primer | None = None) -> None:
+        """Raises ModelError where the file is not a model that llama.cpp can run, or the primer is too long for it."""
         _check(path)
         _silence()
-        self._model = _load(path)
+        with ThreadPoolExecutor(1) as beside:  # both read the whole file: together they read it once from the card
+            digest = beside.submit(_digest, path)
+            self._model = _load(path)
         try:
             self._vocab = _given(llama_cpp.llama_model_get_vocab(self._model), "it has no vocabulary")
             self._context = _context(self._model, threads)
             self._size = llama_cpp.llama_vocab_n_tokens(self._vocab)
-            self._bos = llama_cpp.llama_vocab_bos(self._vocab)
             self._eos = llama_cpp.llama_vocab_eos(self._vocab)
             self._room = min(llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_model_n_ctx_train(self._model))
             self._tokenizer = _tokenizer(self._vocab, self._size)
+            self._matcher = lru_cache(GRAMMARS)(self._compiled)
+            self._cached: list[int] = []
+            self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
+            self._lead = ""
+            self.fingerprint = f"{digest.result()} {_engines()}"
+            self.primed = primer is not None and len(self.tokenize(primer.unless)) != 1
+            if primer is not None and self.primed:
+                self._prime(primer)
         except BaseException:
             self.close()
             raise
-        self._cached: list[int] = []
 
     def close(self) -> None:
         """Give the memory back; harmless when done twice."""
@@ -86,12 +111,12 @@ class LanguageModel:
         Raises ModelError for a grammar that is not one, and for a prompt or an answer that is too long.
         """
         start = time.perf_counter()
-        tokens = [self._bos, *self.tokenize(prompt)]
+        tokens = [*self._head, *self.tokenize(self._lead + prompt)]
         if len(tokens) + max_tokens > self._room:
             raise ModelError(f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}")
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        matcher = self._matcher(grammar).deep_copy()
         written, logprobs = self._forced(matcher)
-        logits = self._read(tokens + written)
+        logits, read = self._read(tokens + written)
         middle = time.perf_counter()
         while not matcher.is_stopped():
             if len(written) >= max_tokens:
@@ -113,7 +138,42 @@ class LanguageModel:
             logprobs=tuple(logprobs),
             ms_read=(middle - start) * 1000,
             ms_write=(end - middle) * 1000,
+            read=read,
         )
+
+    def _compiled(self, grammar: str) -> LLMatcher:
+        """The matcher of a grammar at its beginning. Raises ModelError."""
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        _raise_error(matcher)
+        return matcher
+
+    def _prime(self, primer: Primer) -> None:
+        """Put the primer's text into the KV cache, from its file or by reading it. Raises ModelError."""
+        self._head += self.tokenize(primer.text)
+        # Behind the primer a prompt begins with a space; most tokenizers put one before each text, the others are given it.
+        self._lead = "" if self._tokenizer.decode_bytes(self.tokenize("a")).startswith(b" ") else " "
+        if len(self._head) + MIN_ROOM > self._room:
+            raise ModelError(f"the examples take {len(self._head)} of the model's {self._room} tokens; it is too small")
+        self.fingerprint += f" {hashlib.sha256(primer.text.encode()).hexdigest()}"
+        state = _State(primer.folder / STATE, self.fingerprint) if primer.folder is not None else None
+        if state is not None and (data := state.read()) is not None and self._restored(data):
+            return
+        self._read(self._head)
+        if state is not None:
+            state.write(self._state())
+
+    def _state(self) -> bytes:
+        """What is in the KV cache."""
+        data = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, 0))()
+        return bytes(data)[: llama_cpp.llama_state_seq_get_data(self._context, data, len(data), 0)]
+
+    def _restored(self, data: bytes) -> bool:
+        """Whether the KV cache now holds `data`, the state after the head."""
+        array = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        if llama_cpp.llama_state_seq_set_data(self._context, array, len(data), 0) != len(data):
+            return False
+        self._cached = list(self._head)
+        return True
 
     def _forced(self, matcher: LLMatcher) -> tuple[list[int], list[float]]:
         """The tokens that the grammar forces now, which the matcher has then taken, and a logarithm of 1 for each."""
@@ -132,15 +192,17 @@ class LanguageModel:
         top = logits.max()
         return token, float(logits[token] - top - np.log(np.exp(logits - top).sum()))
 
-    def _read(self, tokens: list[int]) -> NDArray[np.float32]:
-        """The logits after `tokens`, the whole text so far; its beginning may still be in the cache."""
+    def _read(self, tokens: list[int]) -> tuple[NDArray[np.float32], int]:
+        """The logits after `tokens`, the whole text so far, and how many of them were not in the cache any more."""
         keep = _common(self._cached, tokens[:-1])
+        # Behind a primer just that is kept: what was said before must not show in the last bits of an answer.
+        keep = min(keep, len(self._head)) if self.primed else keep
         keep = keep if keep >= KEEP_FROM else 0
         memory = llama_cpp.llama_get_memory(self._context)
         if memory is None or not llama_cpp.llama_memory_seq_rm(memory, 0, keep, -1):
             raise ModelError("llama.cpp's memory cannot be cut back")
         self._cached = tokens[:keep]
-        return self._decode(tokens[keep:])
+        return self._decode(tokens[keep:]), len(tokens) - keep
 
     def _decode(self, tokens: list[int]) -> NDArray[np.float32]:
         """The logits [vocabulary] after `tokens`, which follow what is in the cache. Valid until the next call."""
@@ -151,6 +213,41 @@ class LanguageModel:
             raise ModelError(f"llama.cpp could not read the text (code {code})")
         self._cached += tokens
         return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, -1), (self._size,))
+
+
+class _State:
+    """A file with the KV cache of one text in one model. What is damaged or of another model counts as not there.
+
+    Its own digest is before it, because llama.cpp trusts what it is given.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self._path = path
+        self._head = f"{fingerprint}\n".encode()
+
+    def read(self) -> bytes | None:
+        try:
+            whole = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("%s cannot be read, so the examples are read anew (%s)", self._path, error.strerror)
+            return None
+        seal, body = whole[:_SEAL], whole[_SEAL:]
+        if hashlib.sha256(body).digest() != seal:
+            log.warning("%s is damaged and made anew", self._path)
+            return None
+        return body.removeprefix(self._head) if body.startswith(self._head) else None
+
+    def write(self, data: bytes) -> None:
+        """All or nothing; a start that cannot keep it is only slower the next time."""
+        body, new = self._head + data, self._path.with_name(self._path.name + ".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(hashlib.sha256(body).digest() + body)
+            new.replace(self._path)
+        except OSError as error:
+            log.warning("%s cannot be written, so each start is slower (%s)", self._path, error.strerror)
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
@@ -179,6 +276,19 @@ def _check(path: Path) -> None:
         raise ModelError(f"{path}: not a GGUF file; fetch it again, or name another one in the settings")
 
 
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: the model cannot be read ({error.strerror})") from error
+
+
+def _engines() -> str:
+    """Another release may compute other last bits, or read a grammar in another way."""
+    return " ".join(f"{name}={metadata.version(name)}" for name in ("llama-cpp-python", "llguidance"))
+
+
 def _load(path: Path) -> Any:
     params = llama_cpp.llama_model_default_params()
     # Mapped, 4-bit weights are held twice: in the page cache and repacked for SIMD.
@@ -192,7 +302,8 @@ def _load(path: Path) -> Any:
 def _context(model: Any, threads: int) -> Any:
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = min(llama_cpp.llama_model_n_ctx_train(model), MAX_CONTEXT)
-    params.n_batch = params.n_ubatch = params.n_ctx
+    params.n_batch = params.n_ctx
+    params.n_ubatch = min(params.n_ctx, BATCH)
     params.n_seq_max = 1
     params.n_threads = params.n_threads_batch = max(1, threads)
     return _given(llama_cpp.llama_init_from_model(model, params), "there is no memory for the model's context")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import llama_cpp
@@ -13,9 +14,10 @@ from intents import line
 from intents.grammar import allows, grammar
 from intents.prompt import ASK, prompt
 from models import ModelError
+from models.completion import Primer
 from models.export.gguf import LlamaConfig, write_gguf
 from models.export.stand_in import random_tensors, write_stand_in
-from models.language import LanguageModel
+from models.language import STATE, LanguageModel
 
 SYMBOLS = [ASK, *line.symbols()]
 UTTERANCES = [
@@ -75,6 +77,90 @@ def test_a_long_beginning_that_was_read_is_not_read_again(folder: Path) -> None:
     assert warm.ms_read < cold.ms_read / 2
     assert again.text == cold.text
     assert again.logprobs == pytest.approx(cold.logprobs, abs=0.05)
+
+
+PRIMER = Primer("what is said and what it means\nsaid: lamp on\nline:<turn_on>\nsaid:", ASK)
+EITHER = 'start: "<turn_on>" | "<turn_off>"'
+
+
+@pytest.fixture(scope="session")
+def stranger(folder: Path) -> Path:
+    """A model whose vocabulary has none of our symbols."""
+    path = folder / "stranger.gguf"
+    write_stand_in(path, [], config=WIDE, seed=3)
+    return path
+
+
+def answered(model: LanguageModel, said: str) -> tuple[str, tuple[float, ...], int]:
+    completion = model.complete(f"{said}\nline:", EITHER)
+    return completion.text, completion.logprobs, completion.read
+
+
+def test_a_primer_is_read_once_and_leaves_no_trace_of_what_was_said_before(stranger: Path) -> None:
+    with LanguageModel(stranger, primer=PRIMER) as model:
+        assert model.primed
+        first = [answered(model, said) for said in ("lamp on", "lamp off please", "lamp off")]
+        again = [answered(model, said) for said in ("lamp off", "lamp off please", "lamp on")]
+        head = model.tokenize(PRIMER.text)
+        assert again == first[::-1]
+        assert first[0][2] == len(model.tokenize("lamp on\nline:")) + len("<turn_o") < len(head)
+
+
+def test_a_primer_is_restored_from_its_file_to_the_same_answers(stranger: Path, tmp_path: Path) -> None:
+    kept = replace(PRIMER, folder=tmp_path / "state")
+    found = []
+    for _ in range(2):
+        with LanguageModel(stranger, primer=kept) as model:
+            found.append(answered(model, "lamp off"))
+    with LanguageModel(stranger, primer=PRIMER) as model:
+        assert found == [answered(model, "lamp off")] * 2
+    assert [file.name for file in (tmp_path / "state").iterdir()] == [STATE]
+
+
+@pytest.mark.parametrize("damage", ["cut", "turned", "empty", "other text", "other model", "a folder"])
+def test_a_state_that_is_not_the_one_is_made_anew(stranger: Path, folder: Path, tmp_path: Path, damage: str) -> None:
+    kept, file = replace(PRIMER, folder=tmp_path), tmp_path / STATE
+    other = folder / "stranger2.gguf"
+    write_stand_in(other, [], config=WIDE, seed=4)
+    if damage == "a folder":
+        file.mkdir()
+    else:
+        wrong = replace(kept, text=kept.text + " x") if damage == "other text" else kept
+        LanguageModel(other if damage == "other model" else stranger, primer=wrong).close()
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        broken = {"cut": whole[:middle], "empty": b""}
+        broken["turned"] = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        file.write_bytes(broken.get(damage, whole))
+    with LanguageModel(stranger, primer=PRIMER) as model:
+        right = answered(model, "lamp off")
+    for _ in range(2):
+        with LanguageModel(stranger, primer=kept) as model:
+            assert answered(model, "lamp off") == right
+
+
+def test_a_model_that_knows_the_symbol_needs_no_primer(folder: Path, model: LanguageModel) -> None:
+    with LanguageModel(folder / "random.gguf", primer=PRIMER) as other:
+        assert not other.primed
+        assert other.fingerprint == model.fingerprint
+        assert other.complete("x" + ASK, "start: <none>").read == model.complete("x" + ASK, "start: <none>").read
+
+
+def test_a_primer_that_does_not_fit_is_an_error(folder: Path) -> None:
+    write_stand_in(folder / "narrow.gguf", [])
+    with pytest.raises(ModelError, match="too small"):
+        LanguageModel(folder / "narrow.gguf", primer=replace(PRIMER, text=PRIMER.text * 4))
+
+
+def test_what_changes_an_answer_changes_the_fingerprint(folder: Path, stranger: Path, model: LanguageModel) -> None:
+    prints = [model.fingerprint]
+    for text in ("", "one", "two"):
+        with LanguageModel(stranger, primer=replace(PRIMER, text=text) if text else None) as other:
+            prints.append(other.fingerprint)
+    with LanguageModel(folder / "random.gguf") as again:
+        assert again.fingerprint == model.fingerprint
+    assert len(set(prints)) == 4
+    assert all("llama-cpp-python=" in each and "llguidance=" in each for each in prints)
 
 
 def test_what_the_grammar_forces_is_written_without_a_choice(model: LanguageModel) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from models.worker import Worker
 
 SAID = line.words("turn on the lamp in the kitchen")
 LONG = "start: /[a-z]{1500}/"  # seconds of work
+PATIENCE = 6.0  # seconds for a start, which takes one; all of this is waited for where a child hangs
 WIDE = LlamaConfig(dim=256, layers=4, heads=4, kv_heads=2, ffn=512, vocab=512, context=2048)
 
 
@@ -86,15 +88,63 @@ async def test_a_child_that_dies_between_calls_is_replaced(worker: Worker, numbe
     assert not exists(pid)
 
 
-async def test_a_child_that_dies_during_a_call_costs_one_retry(worker: Worker) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+async def test_a_child_that_dies_during_a_call_costs_one_retry(
+    worker: Worker, number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
     pid = pid_of(worker)
     call = asyncio.create_task(worker.complete("x", LONG, 1600))
     await busy(pid)
-    os.kill(pid, signal.SIGKILL)
+    waiting = [asyncio.create_task(answers(worker)) for _ in range(3)]
+    os.kill(pid, number)
     await replaced(worker, pid)
     assert not call.done()
     assert len((await call).text) == 1500
+    assert all(await asyncio.gather(*waiting))
     assert not exists(pid)
+    (told,) = [record.getMessage() for record in caplog.records if "started again" in record.getMessage()]
+    assert number.name in told
+
+
+async def test_a_child_that_hangs_during_a_call_costs_one_retry(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with Worker(path, timeout=2.0) as worker:
+        await worker.start()
+        pid = pid_of(worker)
+        os.kill(pid, signal.SIGSTOP)
+        assert all(await asyncio.gather(answers(worker), answers(worker)))
+        assert worker.pid != pid
+        assert not exists(pid)
+    assert any("said nothing for" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_child_that_is_killed_while_it_loads_costs_one_retry(path: Path) -> None:
+    async with Worker(path) as worker:
+        call = asyncio.create_task(answers(worker))
+        (first,) = await children()
+        os.kill(first, signal.SIGKILL)
+        assert await call
+        assert not exists(first)
+
+
+async def test_a_child_that_hangs_while_it_loads_costs_one_retry(path: Path) -> None:
+    async with Worker(path, loads_within=PATIENCE) as worker:
+        call = asyncio.create_task(answers(worker))
+        (first,) = await children()
+        os.kill(first, signal.SIGSTOP)
+        assert await call
+        assert not exists(first)
+
+
+@pytest.mark.parametrize("moment", range(5))
+async def test_killed_at_any_moment_the_command_is_answered(worker: Worker, moment: int) -> None:
+    """At moments that differ from run to run: between the request and the reply, and just after it."""
+    call = asyncio.create_task(answers(worker))
+    for _ in range(moment):
+        await asyncio.sleep(0.0005)
+    if (pid := worker.pid) is not None:
+        os.kill(pid, signal.SIGKILL)
+    assert await call
+    assert await answers(worker)
 
 
 async def test_a_second_death_is_an_error_and_the_next_call_is_answered(worker: Worker) -> None:
@@ -115,9 +165,10 @@ async def test_an_answer_that_takes_too_long_ends_the_child(path: Path) -> None:
     async with Worker(path, timeout=0.2) as worker:
         await worker.start()
         pid = pid_of(worker)
-        with pytest.raises(ModelError, match="too long"):
+        with pytest.raises(ModelError, match=r"nothing for 0\.2 s, twice.*random\.gguf.*too slow"):
             await worker.complete("x", LONG, 1600)
         assert not exists(pid)
+        assert worker.pid is None
 
 
 async def test_closing_ends_a_child_that_is_at_work(worker: Worker) -> None:
@@ -168,6 +219,97 @@ async def test_a_file_that_is_no_model_is_an_error_at_once(tmp_path: Path, path:
                 await worker.start()
 
 
+async def test_another_model_takes_over_and_the_first_one_goes(worker: Worker, other: Path) -> None:
+    pid, before = pid_of(worker), worker.fingerprint
+    first = await worker.complete(prompt(SAID), grammar(SAID), 400)
+    await worker.use(other)
+    assert worker.pid != pid
+    assert not exists(pid)
+    assert worker.fingerprint != before
+    assert (await worker.complete(prompt(SAID), grammar(SAID), 400)).logprobs != first.logprobs
+
+
+async def test_the_present_model_answers_while_another_one_loads(worker: Worker, other: Path) -> None:
+    pid = pid_of(worker)
+    change = asyncio.create_task(worker.use(other))
+    await children(but=pid)
+    assert await answers(worker)
+    assert not change.done()
+    assert worker.pid == pid
+    await change
+    assert await answers(worker)
+
+
+@pytest.fixture(scope="session")
+def other(path: Path) -> Path:
+    other = path.with_name("other.gguf")
+    write_stand_in(other, [ASK, *line.symbols()], seed=1)
+    return other
+
+
+@pytest.fixture(scope="session")
+def crashing(other: Path) -> Path:
+    """A model file on which llama.cpp itself aborts: it has no layers."""
+    data, key = other.read_bytes(), b"llama.block_count"
+    at = data.index(key) + len(key) + 4
+    crashing = other.with_name("crashing.gguf")
+    crashing.write_bytes(data[:at] + struct.pack("<I", 0) + data[at + 4 :])
+    return crashing
+
+
+async def test_a_model_that_crashes_on_load_is_named_and_the_present_one_stays(
+    worker: Worker, crashing: Path, tmp_path: Path
+) -> None:
+    pid, before = pid_of(worker), worker.fingerprint
+    with pytest.raises(ModelError, match=r"SIGABRT.*twice.*crashing\.gguf"):
+        await worker.use(crashing)
+    with pytest.raises(ModelError, match=r"absent\.gguf"):
+        await worker.use(tmp_path / "absent.gguf")
+    assert (worker.pid, worker.fingerprint) == (pid, before)
+    assert await answers(worker)
+    os.kill(pid, signal.SIGKILL)  # and a new child loads the one that stayed
+    assert await answers(worker)
+    assert worker.fingerprint == before
+
+
+async def test_a_model_that_is_killed_once_while_it_loads_is_tried_again(worker: Worker, other: Path) -> None:
+    pid = pid_of(worker)
+    change = asyncio.create_task(worker.use(other))
+    (loading,) = await children(but=pid)
+    os.kill(loading, signal.SIGKILL)
+    await change
+    assert worker.pid not in (pid, loading)
+    assert await answers(worker)
+
+
+async def test_a_crash_of_the_present_model_does_not_end_the_one_that_loads(worker: Worker, other: Path) -> None:
+    pid = pid_of(worker)
+    change = asyncio.create_task(worker.use(other))
+    (loading,) = await children(but=pid)
+    os.kill(pid, signal.SIGKILL)
+    assert await answers(worker)
+    await change
+    assert worker.pid == loading
+    assert await answers(worker)
+
+
+async def test_closing_or_giving_up_a_change_leaves_no_child(worker: Worker, other: Path) -> None:
+    pid = pid_of(worker)
+    given_up = asyncio.create_task(worker.use(other))
+    (first,) = await children(but=pid)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert not exists(first)
+    change = asyncio.create_task(worker.use(other))
+    (second,) = await children(but=pid)
+    await worker.close()
+    with pytest.raises(ModelError, match="closed"):
+        await change
+    assert not exists(second)
+    assert not exists(pid)
+
+
 DAEMON = """
 import asyncio, sys
 from pathlib import Path
@@ -213,6 +355,15 @@ def gone(pid: int) -> bool:
         return bool(select.select([descriptor], [], [], 20)[0])
     finally:
         os.close(descriptor)
+
+
+async def children(but: int = 0) -> list[int]:
+    """This process's children, once there are any beside `but`."""
+    while True:
+        tasks = Path("/proc/self/task").glob("*/children")
+        if found := [int(pid) for task in tasks for pid in task.read_text().split() if int(pid) != but]:
+            return found
+        await asyncio.sleep(0.005)
 
 
 async def busy(pid: int) -> None:

@@ -1,0 +1,147 @@
+"""What stands before the model: an answer that was given already is not computed again, and none is changed by that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hub.reading import PARSES, Dialect, Remembering, open_completer, primer, spelled
+from hub.settings import ModelSettings, Settings
+from intents import line
+from intents.grammar import allows, grammar
+from intents.prompt import ASK, prompt
+from models import ModelError
+from models.cache import ParseCache
+from models.completion import Completion
+from models.files import default_model
+from models.worker import Worker
+
+SENTENCES = (
+    "turn on the kitchen light",
+    "dim the bedroom to 20 percent and close the blinds",
+    "set a timer for ten minutes",
+    "what a lovely day",
+)
+
+
+class Counting:
+    """A model that counts how often it is asked; what it says of words depends on its name."""
+
+    def __init__(self, fingerprint: str = "a") -> None:
+        self.fingerprint = fingerprint
+        self.asked: list[str] = []
+
+    async def complete(self, prompt: str, grammar: str) -> Completion:
+        self.asked.append(prompt)
+        await asyncio.sleep(0)
+        if not prompt:
+            raise ModelError("nothing was said")
+        return Completion(f"<{self.fingerprint}> {prompt}", (1, 2), (-0.25, 0.0), ms_read=1.0, ms_write=2.0)
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    async with Worker(default_model()) as worker:
+        await worker.start()
+        yield worker
+
+
+def told(completion: Completion) -> Completion:
+    """The answer without its times."""
+    return replace(completion, ms_read=0.0, ms_write=0.0, read=0)
+
+
+async def test_the_shipped_model_says_the_same_with_and_without_the_cache(worker: Worker, tmp_path: Path) -> None:
+    asked = [line.words(sentence) for sentence in SENTENCES]
+    plain = [told(await worker.complete(prompt(words), grammar(words))) for words in asked]
+    for _ in range(2):
+        with ParseCache(tmp_path / PARSES) as cache:
+            model = Remembering(Dialect(worker), cache)
+            for _ in range(2):
+                assert [told(await model.complete(prompt(words), grammar(words))) for words in asked] == plain
+
+
+async def test_the_same_words_are_asked_once_also_at_the_same_time(tmp_path: Path) -> None:
+    counting = Counting()
+    with ParseCache(tmp_path / PARSES) as cache:
+        model = Remembering(counting, cache)
+        answers = await asyncio.gather(*(model.complete("lamp on", "g") for _ in range(5)))
+        assert {told(a) for a in answers} == {told(answers[0])}
+        await model.complete("lamp on", "another grammar")
+    assert counting.asked == ["lamp on", "lamp on"]
+
+
+async def test_another_model_is_asked_anew(tmp_path: Path) -> None:
+    with ParseCache(tmp_path / PARSES) as cache:
+        first, second = Counting("a"), Counting("b")
+        assert (await Remembering(first, cache).complete("lamp on", "g")).text == "<a> lamp on"
+        assert (await Remembering(second, cache).complete("lamp on", "g")).text == "<b> lamp on"
+        second.fingerprint = "c"  # as when the child was replaced and its file is another one by now
+        assert (await Remembering(second, cache).complete("lamp on", "g")).text == "<c> lamp on"
+
+
+async def test_what_two_models_may_have_answered_is_not_kept(tmp_path: Path) -> None:
+    with ParseCache(tmp_path / PARSES) as cache:
+        counting = Counting()
+        call = asyncio.create_task(Remembering(counting, cache).complete("lamp on", "g"))
+        await asyncio.sleep(0)
+        counting.fingerprint = "b"
+        await call
+        assert len(cache) == 0
+
+
+async def test_what_fails_is_not_kept(tmp_path: Path) -> None:
+    with ParseCache(tmp_path / PARSES) as cache:
+        model = Remembering(Counting(), cache)
+        for _ in range(2):
+            with pytest.raises(ModelError, match="nothing was said"):
+                await model.complete("", "g")
+        assert len(cache) == 0
+
+
+async def test_it_is_opened_only_when_asked_for(tmp_path: Path) -> None:
+    settings = Settings(state_folder=str(tmp_path))
+    words = line.words(SENTENCES[0])
+    async with open_completer(settings) as model:
+        await model.complete(prompt(words), grammar(words))
+    assert not list(tmp_path.iterdir())
+    async with open_completer(settings, remember=True) as model:
+        await model.complete(prompt(words), grammar(words))
+        known = await model.complete(prompt(words), grammar(words))
+    assert known.ms_write == 0
+    assert (tmp_path / PARSES).is_file()
+
+
+def test_the_examples_are_lines_that_can_be_written() -> None:
+    pairs = primer(None).text.split("\nsaid:")[1:-1]
+    assert len(pairs) > 8
+    for pair in pairs:
+        said, _, written = pair.partition("\nline:")
+        assert line.words(said) == said.split()
+        assert line.write(line.read(written)) == written
+        assert allows(line.read(written), said.split())
+
+
+def test_symbols_are_spelled_in_the_grammar() -> None:
+    assert spelled("start: <none>\n") == 'start: whole "\\n"\nwhole: "<none>"\n'
+    assert "<turn_on>" not in spelled(grammar(["lamp"])).replace('"<turn_on>"', "")
+
+
+async def test_a_model_without_our_symbols_writes_our_line_after_examples(tmp_path: Path) -> None:
+    export = pytest.importorskip("models.export.stand_in", reason="writing a model needs gguf")
+    gguf = pytest.importorskip("models.export.gguf")
+    wide = gguf.LlamaConfig(dim=64, layers=1, heads=2, kv_heads=1, ffn=64, vocab=512, context=2048)
+    export.write_stand_in(tmp_path / "stranger.gguf", [], config=wide)
+    settings = Settings(state_folder=str(tmp_path / "state"), model=ModelSettings(file=str(tmp_path / "stranger.gguf")))
+    words = line.words(SENTENCES[0])
+    found = []
+    for _ in range(2):
+        async with open_completer(settings) as model:
+            found.append(told(await model.complete(prompt(words), grammar(words))))
+    assert found[0] == found[1]
+    assert allows(line.read(found[0].text), words)
+    assert ASK not in found[0].text
