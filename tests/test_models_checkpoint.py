@@ -662,7 +662,7 @@ def test_the_tokenizer_of_another_model_is_seen(tmp_path: Path) -> None:
         file = tmp_path / "m.gguf"
         stream_gguf(file, config=config, load=weights.__getitem__, vocabulary=known, metadata={})
         readings.append(read_samples(file, _samples(known), known.bos, config.context))
-    assert readings[0].perplexity < 2
+    assert readings[0].perplexity < 5
     _check_likely(readings[0], config.vocab)
     with pytest.raises(ModelError, match="another model's"):
         _check_likely(readings[1], config.vocab)

@@ -478,7 +478,15 @@ def has_files(count: int) -> Callable[[int, Path], bool]:
     return lambda process, folder: len(list(folder.iterdir())) >= count
 
 
-@pytest.mark.parametrize("moment", [has_files(1), has_files(2)], ids=["writing", "quantising"])
+def has_child(process: int, _: Path) -> bool:
+    """The moment in which another Python has hardly begun, and knows least of what to do with Ctrl-C."""
+    try:
+        return bool(Path(f"/proc/{process}/task/{process}/children").read_text())
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("moment", [has_files(1), has_child, has_files(2)], ids=["writing", "starting", "quantising"])
 def test_ctrl_c_leaves_nothing(large: Path, moment: Callable[[int, Path], bool], tmp_path: Path) -> None:
     code = "from hub.cli import main; main()"
     words = ["model", "export", str(large), "--out", str(tmp_path / "m.gguf"), "--type", "q4_k_m", "--untrained"]

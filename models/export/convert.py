@@ -107,7 +107,7 @@ def export(
         digest = stream_gguf(
             f16,
             config=checkpoint.shape.config,
-            load=checkpoint.load,
+            load=lambda name: checkpoint.tensors[name].load_for_f16(),
             vocabulary=vocabulary,
             metadata=_metadata(out, made, license, place, kind),
             rope_scale=checkpoint.shape.rope_scale,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,7 +16,6 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-from llama_cpp import Llama
 from numpy.typing import NDArray
 
 from models import ModelError
@@ -22,21 +23,20 @@ from models import ModelError
 SECONDS = 900.0  # 64 positions of TinyLlama take 4 s on two cores, 600 take 40
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_ITEM, _DONE, _FAILED = "item", "done", "failed"
 
 Logits = NDArray[np.float32]
 
 
 def logits(file: Path, chunks: Sequence[Sequence[int]]) -> list[Logits]:
     """For each chunk of token ids its logits [position, vocabulary]. Raises ModelError where the process dies."""
-    longest = max(16, *(len(chunk) for chunk in chunks))
-    options = {"n_ctx": longest, "n_batch": longest, "logits_all": True}
-    answer: list[Logits] = _asked(_logits, file, options, [list(chunk) for chunk in chunks])
+    answer: list[Logits] = _asked(_logits, file, [list(chunk) for chunk in chunks])
     return answer
 
 
 def tokens(file: Path, texts: Sequence[str]) -> list[list[int]]:
     """For each text its token ids as llama.cpp cuts it, without the one of the beginning. Raises ModelError."""
-    answer: list[list[int]] = _asked(_tokens, file, {"vocab_only": True}, list(texts))
+    answer: list[list[int]] = _asked(_tokens, file, list(texts))
     return answer
 
 
@@ -53,6 +53,7 @@ def _errors_only(level: int, text: bytes, _: object) -> None:
 
 def start(child: BaseProcess) -> None:
     """Starts a child that does not hear Ctrl-C: the one who started it ends it, and it has no traceback to show."""
+    resource_tracker.ensure_running()  # the first child would start it, and it opens the way for Ctrl-C again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         child.start()
@@ -60,45 +61,82 @@ def start(child: BaseProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _logits(model: Llama, chunks: list[list[int]]) -> list[Logits]:
-    results = []
+def _logits(file: str, chunks: list[list[int]]) -> Iterator[Logits]:
+    model = _model(file, vocabulary_only=False)
+    size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = params.n_batch = params.n_ubatch = max(16, *map(len, chunks))
+    params.n_threads = params.n_threads_batch = os.cpu_count() or 1
+    context = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        raise ValueError("there is no memory for its context")
     for chunk in chunks:
-        model.reset()  # type: ignore[no-untyped-call] # its own have no annotations
-        model.eval(chunk)
-        results.append(np.array(model.scores[: len(chunk)], dtype=np.float32))
-    return results
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+        batch = llama_cpp.llama_batch_init(len(chunk), 0, 1)
+        batch.n_tokens = len(chunk)
+        for n, token in enumerate(chunk):
+            batch.token[n], batch.pos[n], batch.n_seq_id[n], batch.seq_id[n][0], batch.logits[n] = token, n, 1, 0, True
+        code = llama_cpp.llama_decode(context, batch)
+        llama_cpp.llama_batch_free(batch)
+        if code:
+            raise ValueError(f"it cannot be evaluated (code {code})")
+        yield np.ctypeslib.as_array(llama_cpp.llama_get_logits(context), (len(chunk), size)).copy()
 
 
-def _tokens(model: Llama, texts: list[str]) -> list[list[int]]:
-    return [model.tokenize(text.encode(), add_bos=False, special=True) if text else [] for text in texts]
+def _tokens(file: str, texts: list[str]) -> Iterator[list[int]]:
+    vocabulary = llama_cpp.llama_model_get_vocab(_model(file, vocabulary_only=True))
+    for text in texts:
+        data = text.encode()
+        room = (llama_cpp.llama_token * (len(data) + 8))()
+        count = llama_cpp.llama_tokenize(vocabulary, data, len(data), room, len(room), False, True)
+        if count < 0:
+            raise ValueError(f"{text[:40]!r} cannot be cut into tokens")
+        yield list(room[:count]) if text else []
 
 
-def _asked(work: Callable[[Llama, Any], Any], file: Path, options: dict[str, Any], argument: object) -> Any:
-    """What `work` gives for the model of `file` and `argument`, in a child that is gone afterwards."""
+def _model(file: str, *, vocabulary_only: bool) -> llama_cpp.llama_model_p:
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = vocabulary_only
+    params.use_extra_bufts = False  # weights packed anew for speed would be a second copy of them in memory
+    model: llama_cpp.llama_model_p | None = llama_cpp.llama_model_load_from_file(file.encode(), params)
+    if not model:
+        raise ValueError("it cannot be loaded")
+    return model
+
+
+def _asked(work: Callable[[str, Any], Iterator[Any]], file: Path, argument: object) -> list[Any]:
+    """What `work` gives for the file and `argument`, item by item from a child that is gone afterwards."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(sending, work, str(file), options, argument), daemon=True)
+    child = context.Process(target=_child, args=(sending, work, str(file), argument), daemon=True)
+    items: list[Any] = []
+    trouble = ""
     try:
         start(child)
         sending.close()
-        answer: Any = receiving.recv() if receiving.poll(SECONDS) else "it took too long"
+        while not trouble:
+            kind, item = receiving.recv() if receiving.poll(SECONDS) else (_FAILED, "it took too long")
+            if kind == _DONE:
+                return items
+            if kind == _FAILED:
+                trouble = item
+            items.append(item)
     except EOFError:
-        answer = "its process ended"
+        trouble = "its process ended"
     finally:
-        child.kill()
-        child.join()
+        if child.pid is not None:  # Ctrl-C may have come before it was there
+            child.kill()
+            child.join()
         receiving.close()
-    if isinstance(answer, str):
-        raise ModelError(f"{file}: llama.cpp could not run it ({answer})")
-    return answer
+    raise ModelError(f"{file}: llama.cpp could not run it ({trouble})")
 
 
-def _child(
-    sending: Connection, work: Callable[[Llama, Any], Any], file: str, options: dict[str, Any], argument: object
-) -> None:
-    """What the child does: a list is the answer, a text says what went wrong."""
+def _child(sending: Connection, work: Callable[[str, Any], Iterator[Any]], file: str, argument: object) -> None:
+    """What the child does."""
     quiet()
     try:
-        sending.send(work(llama_cpp.Llama(file, verbose=False, **options), argument))
+        for item in work(file, argument):
+            sending.send((_ITEM, item))
+        sending.send((_DONE, None))
     except (ValueError, RuntimeError) as error:
-        sending.send(str(error) or "an error")
+        sending.send((_FAILED, str(error) or "an error"))

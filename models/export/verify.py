@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST = 0.02  # of the differences at F16; 0.008 was measured at TinyLlama's size, a fault gives more than 1
 POSITIONS = 64
-SCORED = 512  # tokens of text that are scored at most
+SCORED = 384  # tokens of text that are scored at most
 _BLOCK = 64  # rows
 
 # Called with the name of a matrix and what it is multiplied by, [positions, columns].
