@@ -148,6 +148,37 @@ def score(
 
 
 @app.command()
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", help='Model files; "home" is the shipped one [that and the settings\' one].'
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each sentence is read.")] = 10,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, max=64, help="Processor threads [as in the settings].")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture, too.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Measure on this board how fast models read sentences, and the memory they hold; nothing is done."""
+    settings = _settings(config)
+    from hub import bench as measuring
+    from hub import logs
+
+    logs.set_up("warning")
+
+    def tell(text: str) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r\033[K{text}", err=True, nl=False)
+
+    order = measuring.Order(tuple(models or ()), rounds, threads or settings.model.threads, as_json, svg)
+    _finish(lambda: measuring.show(settings, order, _print_line, tell))
+
+
+@app.command()
 def demo(
     script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
     config: Config = None,

@@ -15,7 +15,6 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -39,8 +38,6 @@ MAX_CONTEXT = 2048
 KEEP_FROM = 32
 # The longest batch that is computed at once: the memory for what lies between grows with it, and longer ones are no faster.
 BATCH = 512
-# Grammars that are kept compiled. With the words in it one takes a millisecond, a third of a command of the small model.
-GRAMMARS = 16
 # What an utterance and its line need behind a primer: sixty words, and a symbol is up to six tokens of a foreign vocabulary.
 MIN_ROOM = 384
 STATE = "primer.state"
@@ -70,7 +67,6 @@ class LanguageModel:
             self._eos = llama_cpp.llama_vocab_eos(self._vocab)
             self._room = min(llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_model_n_ctx_train(self._model))
             self._tokenizer = _tokenizer(self._vocab, self._size)
-            self._matcher = lru_cache(GRAMMARS)(self._compiled)
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
             self._lead = ""
@@ -114,7 +110,7 @@ class LanguageModel:
         tokens = [*self._head, *self.tokenize(self._lead + prompt)]
         if len(tokens) + max_tokens > self._room:
             raise ModelError(f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}")
-        matcher = self._matcher(grammar).deep_copy()
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         written, logprobs = self._forced(matcher)
         logits, read = self._read(tokens + written)
         middle = time.perf_counter()
@@ -140,12 +136,6 @@ class LanguageModel:
             ms_write=(end - middle) * 1000,
             read=read,
         )
-
-    def _compiled(self, grammar: str) -> LLMatcher:
-        """The matcher of a grammar at its beginning. Raises ModelError."""
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-        _raise_error(matcher)
-        return matcher
 
     def _prime(self, primer: Primer) -> None:
         """Put the primer's text into the KV cache, from its file or by reading it. Raises ModelError."""
