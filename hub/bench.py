@@ -16,14 +16,13 @@ from pathlib import Path
 
 from devices.device import Capability, Device, Kind
 from hub import HubError
-from hub.reading import Completer, Dialect, Reader, primer
+from hub.reading import Completer, Reader, open_model
 from hub.settings import Settings
 from intents.homes import Home
 from intents.understand import understand
 from models import ModelError
 from models.completion import Completion
 from models.files import resolve_model
-from models.worker import Worker
 
 SENTENCES = (
     "turn on the kitchen light",
@@ -47,7 +46,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model on this board. Milliseconds for a sentence, tokens a second, resident megabytes of its process."""
+    """One model on this board. Milliseconds for a sentence, tokens a second, resident megabytes of its process or processes."""
 
     model: str
     file_mb: float
@@ -79,16 +78,15 @@ async def measure(file: Path, threads: int, rounds: int, tell: Tell = lambda tex
     Raises ModelError.
     """
     began = time.perf_counter()
-    async with Worker(file, threads=threads, primer=primer(None)) as worker:
-        tell(f"{file.name}: loading")
-        await worker.start()
+    tell(f"{file.name}: loading")
+    async with open_model(file, threads) as model:
         start = time.perf_counter() - began
-        await _round(Dialect(worker))
-        noting, times = Noting(Dialect(worker)), list[float]()
+        await _round(model)
+        noting, times = Noting(model), list[float]()
         for number in range(1, rounds + 1):
             tell(f"{file.name}: round {number} of {rounds}")
             times += await _round(noting)
-        memory = resident(worker.pid)
+        memory = sum(resident(pid) for pid in model.pids)
     answers = noting.answers
     return Measured(
         model=file.name,
@@ -118,7 +116,7 @@ def percentile(values: Sequence[float], part: int) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * part / 100) - 1)]
 
 
-def resident(pid: int | None) -> float:
+def resident(pid: int) -> float:
     """The megabytes that a process holds in memory. Raises HubError where the system does not say it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()

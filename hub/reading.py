@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import time
@@ -16,10 +17,13 @@ from hub.settings import Settings
 from intents.grammar import grammar
 from intents.line import NONE
 from intents.prompt import ASK, prompt
+from models import ModelError
 from models.cache import ParseCache
 from models.completion import Completion, Primer
-from models.files import resolve_model
+from models.files import default_model, resolve_model
 from models.worker import Worker
+
+log = logging.getLogger(__name__)
 
 PARSES = "parses.sqlite"
 _SYMBOL = re.compile(r"<([a-z_]+)>")
@@ -66,10 +70,20 @@ class Lines:
 
 
 class Dialect:
-    """A worker spoken to as its model knows it: in our symbols or, where it was not trained on them, in text after examples."""
+    """A worker spoken to as its model knows it: in our symbols or, where it was not trained on them, in text after examples.
 
-    def __init__(self, worker: Worker) -> None:
+    A model of that kind is large and slow. `quick`, a model that knows our line, then writes a guess in a moment: the large
+    one reads it at once with the words, and only writes what it would say otherwise.
+    """
+
+    def __init__(self, worker: Worker, quick: Worker | None = None) -> None:
         self._worker = worker
+        self._quick = quick
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that hold the models."""
+        return tuple(w.pid for w in (self._worker, self._quick) if w is not None and w.pid is not None)
 
     @property
     def fingerprint(self) -> str:
@@ -79,8 +93,19 @@ class Dialect:
         """Raises ModelError."""
         if not self._worker.primed:
             return await self._worker.complete(prompt, grammar)
-        found = await self._worker.complete(f"{prompt.removesuffix(ASK)}{_THEN}", spelled(grammar))
+        guess = await self._guess(prompt, grammar)
+        found = await self._worker.complete(f"{prompt.removesuffix(ASK)}{_THEN}", spelled(grammar), guess=guess)
         return replace(found, text=found.text.removesuffix("\n"))
+
+    async def _guess(self, prompt: str, grammar: str) -> str:
+        """A guess that fails is none, and no failure of the command."""
+        if self._quick is None:
+            return ""
+        try:
+            return (await self._quick.complete(prompt, grammar)).text + "\n"
+        except ModelError as error:
+            log.warning("no guess for the large model: %s", error)
+            return ""
 
 
 class Known(Completer, Protocol):
@@ -129,14 +154,25 @@ async def open_completer(
     if completer is not None:
         yield completer
         return
-    file, folder = resolve_model(settings.model.file), settings.folder()
-    async with Worker(file, threads=settings.model.threads, primer=primer(folder)) as worker:
-        await worker.start()
+    folder = settings.folder()
+    async with open_model(resolve_model(settings.model.file), settings.model.threads, folder) as model:
         if not remember:
-            yield Dialect(worker)
+            yield model
             return
         with ParseCache(folder / PARSES) as cache:
-            yield Remembering(Dialect(worker), cache)
+            yield Remembering(model, cache)
+
+
+@asynccontextmanager
+async def open_model(file: Path, threads: int, folder: Path | None = None) -> AsyncIterator[Dialect]:
+    """A model file in its own process, loaded; beside it the one that ships where it can guess for it. Raises ModelError."""
+    async with Worker(file, threads=threads, primer=primer(folder)) as worker:
+        await worker.start()
+        if not worker.primed:
+            yield Dialect(worker)
+            return
+        async with Worker(default_model()) as quick:
+            yield Dialect(worker, quick)
 
 
 # What a model reads that does not know our line. Each intent that is often wanted, and each way of saying where.

@@ -15,6 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ from models.completion import Completion, Primer
 
 log = logging.getLogger(__name__)
 
+_Rows = list[NDArray[np.float32]]
+
 # No utterance needs more: the context costs memory for each of its tokens.
 MAX_CONTEXT = 2048
 # A prompt's beginning that is still in the cache is kept from this length on. Shorter, reading it again costs less
@@ -40,6 +43,8 @@ KEEP_FROM = 32
 BATCH = 512
 # What an utterance and its line need behind a primer: sixty words, and a symbol is up to six tokens of a foreign vocabulary.
 MIN_ROOM = 384
+# How often the rest of a guess is tried again where the model cut the same text into other tokens.
+MISSES = 5
 STATE = "primer.state"
 _SEAL = hashlib.sha256().digest_size
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
@@ -66,6 +71,7 @@ class LanguageModel:
             self._size = llama_cpp.llama_vocab_n_tokens(self._vocab)
             self._eos = llama_cpp.llama_vocab_eos(self._vocab)
             self._room = min(llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_model_n_ctx_train(self._model))
+            self._batch = _batch(llama_cpp.llama_n_batch(self._context))
             self._tokenizer = _tokenizer(self._vocab, self._size)
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
@@ -80,11 +86,13 @@ class LanguageModel:
 
     def close(self) -> None:
         """Give the memory back; harmless when done twice."""
+        if getattr(self, "_batch", None):
+            llama_cpp.llama_batch_free(self._batch)
         if getattr(self, "_context", None):
             llama_cpp.llama_free(self._context)
         if self._model:
             llama_cpp.llama_model_free(self._model)
-        self._context = self._model = None
+        self._batch = self._context = self._model = None
 
     def __enter__(self) -> Self:
         return self
@@ -101,41 +109,58 @@ class LanguageModel:
             raise ModelError("the text cannot be cut into tokens")
         return list(tokens[:count])
 
-    def complete(self, prompt: str, grammar: str, max_tokens: int = 128) -> Completion:
+    def complete(self, prompt: str, grammar: str, max_tokens: int = 128, guess: str = "") -> Completion:
         """What the model writes after `prompt` under `grammar` (llguidance's Lark), best token first.
 
-        Raises ModelError for a grammar that is not one, and for a prompt or an answer that is too long.
+        `guess`, a text that the answer may be, is read with the prompt in one batch; what is right of it then need not be
+        written token by token, and what is wrong of it is forgotten: the answer is the model's own either way. Raises
+        ModelError for a grammar that is not one, and for a prompt or an answer that is too long.
         """
         start = time.perf_counter()
         tokens = [*self._head, *self.tokenize(self._lead + prompt)]
         if len(tokens) + max_tokens > self._room:
             raise ModelError(f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}")
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-        written, logprobs = self._forced(matcher)
-        logits, read = self._read(tokens + written)
+        line = _Line(guess.encode(), max_tokens, *self._forced(matcher))
+        ahead = self._ahead(line)
+        rows, read = self._read(tokens + line.tokens, ahead)
         middle = time.perf_counter()
-        while not matcher.is_stopped():
-            if len(written) >= max_tokens:
-                raise ModelError(f"the answer is longer than {max_tokens} tokens")
-            token, logprob = self._choose(matcher, logits)
-            if token == self._eos:
-                break
-            _consume(matcher, [token])
-            forced, zeros = self._forced(matcher)
-            written += [token, *forced]
-            logprobs += [logprob, *zeros]
-            if not matcher.is_stopped():
-                logits = self._decode([token, *forced])
-        _raise_error(matcher)
+        self._write(matcher, line, rows, ahead)
         end = time.perf_counter()
         return Completion(
-            text=self._tokenizer.decode_bytes(written).replace(b"\xff", b"").decode(errors="replace"),
-            tokens=tuple(written),
-            logprobs=tuple(logprobs),
+            text=self._tokenizer.decode_bytes(line.tokens).replace(b"\xff", b"").decode(errors="replace"),
+            tokens=tuple(line.tokens),
+            logprobs=tuple(line.logprobs),
             ms_read=(middle - start) * 1000,
             ms_write=(end - middle) * 1000,
             read=read,
         )
+
+    def _write(self, matcher: LLMatcher, line: _Line, rows: _Rows, ahead: list[int]) -> None:
+        """The rest of the line. `rows` are the logits where it begins and behind each of the guessed tokens `ahead`."""
+        at = 0  # of these rows
+        while not matcher.is_stopped():
+            if len(line.tokens) >= line.most:
+                raise ModelError(f"the answer is longer than {line.most} tokens")
+            token, logprob = self._choose(matcher, rows[at])
+            if token == self._eos:
+                break
+            self._take(matcher, [token])
+            forced, zeros = self._forced(matcher)
+            run = [token, *forced]
+            line.tokens += run
+            line.logprobs += [logprob, *zeros]
+            if matcher.is_stopped():
+                break
+            right = _common(ahead[at:], run)
+            if right == len(run):  # as guessed: what follows is known already
+                at += right
+                continue
+            self._forget(len(self._cached) - (len(ahead) - at - right))
+            line.misses += bool(ahead)
+            ahead, at = self._ahead(line), 0
+            rows = self._decode(run[right:], ahead)
+        _raise_error(matcher)
 
     def _prime(self, primer: Primer) -> None:
         """Put the primer's text into the KV cache, from its file or by reading it. Raises ModelError."""
@@ -148,7 +173,7 @@ class LanguageModel:
         state = _State(primer.folder / STATE, self.fingerprint) if primer.folder is not None else None
         if state is not None and (data := state.read()) is not None and self._restored(data):
             return
-        self._read(self._head)
+        self._read(self._head, [])
         if state is not None:
             state.write(self._state())
 
@@ -171,8 +196,13 @@ class LanguageModel:
         if self._eos in forced:
             forced = forced[: forced.index(self._eos)]
         if forced:
-            _consume(matcher, forced)
+            self._take(matcher, forced)
         return forced, [0.0] * len(forced)
+
+    def _take(self, matcher: LLMatcher, tokens: list[int]) -> None:
+        """The grammar goes on behind these tokens."""
+        if not matcher.consume_tokens(tokens):
+            _raise_error(matcher)
 
     def _choose(self, matcher: LLMatcher, logits: NDArray[np.float32]) -> tuple[int, float]:
         """The most probable token that the grammar allows, and its logarithm among all tokens."""
@@ -182,27 +212,62 @@ class LanguageModel:
         top = logits.max()
         return token, float(logits[token] - top - np.log(np.exp(logits - top).sum()))
 
-    def _read(self, tokens: list[int]) -> tuple[NDArray[np.float32], int]:
-        """The logits after `tokens`, the whole text so far, and how many of them were not in the cache any more."""
+    def _ahead(self, line: _Line) -> list[int]:
+        """The tokens of the guess behind those that are written already; none where these say something else."""
+        done = self._tokenizer.decode_bytes(line.tokens)
+        if not line.guess or line.misses > MISSES or not line.guess.startswith(done):
+            return []
+        return self._tokenizer.tokenize_bytes(line.guess[len(done) :])[: max(0, line.most - len(line.tokens))]
+
+    def _read(self, tokens: list[int], ahead: list[int]) -> tuple[_Rows, int]:
+        """The logits after `tokens`, the whole text so far, and after each of the guessed tokens behind them.
+
+        And how many of `tokens` were not in the cache any more.
+        """
         keep = _common(self._cached, tokens[:-1])
         # Behind a primer just that is kept: what was said before must not show in the last bits of an answer.
         keep = min(keep, len(self._head)) if self.primed else keep
         keep = keep if keep >= KEEP_FROM else 0
+        self._forget(keep)
+        return self._decode(tokens[keep:], ahead), len(tokens) - keep
+
+    def _forget(self, keep: int) -> None:
+        """Keep the first `keep` tokens in the cache only."""
+        if 0 < keep == len(self._cached):
+            return
         memory = llama_cpp.llama_get_memory(self._context)
         if memory is None or not llama_cpp.llama_memory_seq_rm(memory, 0, keep, -1):
             raise ModelError("llama.cpp's memory cannot be cut back")
-        self._cached = tokens[:keep]
-        return self._decode(tokens[keep:]), len(tokens) - keep
+        del self._cached[keep:]
 
-    def _decode(self, tokens: list[int]) -> NDArray[np.float32]:
-        """The logits [vocabulary] after `tokens`, which follow what is in the cache. Valid until the next call."""
-        array = (llama_cpp.llama_token * len(tokens))(*tokens)  # the batch only points to it
-        batch = llama_cpp.llama_batch_get_one(array, len(tokens))
-        if code := llama_cpp.llama_decode(self._context, batch):
-            self._cached = []
+    def _decode(self, tokens: list[int], ahead: Sequence[int] = ()) -> _Rows:
+        """The logits [vocabulary] after `tokens`, which follow what is in the cache, and after each one of `ahead`.
+
+        Valid until the next call.
+        """
+        whole, first, last, batch = [*tokens, *ahead], len(self._cached), len(tokens) - 1, self._batch
+        batch.n_tokens = len(whole)
+        for n, token in enumerate(whole):
+            batch.token[n], batch.pos[n], batch.logits[n] = token, first + n, n >= last
+        code = llama_cpp.llama_decode(self._context, batch)
+        if code:
+            self._cached.clear()
             raise ModelError(f"llama.cpp could not read the text (code {code})")
-        self._cached += tokens
-        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, -1), (self._size,))
+        self._cached += whole
+        found = (llama_cpp.llama_get_logits_ith(self._context, n) for n in range(last, len(whole)))
+        return [np.ctypeslib.as_array(row, (self._size,)) for row in found]
+
+
+@dataclass(slots=True)
+class _Line:
+    """An answer while it is written: the text that it may become, at most how many tokens it may have, and how often the
+    model wrote something else, or the same in other tokens."""
+
+    guess: bytes
+    most: int
+    tokens: list[int]
+    logprobs: list[float]
+    misses: int = 0
 
 
 class _State:
@@ -243,11 +308,6 @@ class _State:
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
     """How many entries at the beginning of `a` and `b` are the same."""
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _consume(matcher: LLMatcher, tokens: list[int]) -> None:
-    if not matcher.consume_tokens(tokens):
-        _raise_error(matcher)
 
 
 def _raise_error(matcher: LLMatcher) -> None:
@@ -297,6 +357,14 @@ def _context(model: Any, threads: int) -> Any:
     params.n_seq_max = 1
     params.n_threads = params.n_threads_batch = max(1, threads)
     return _given(llama_cpp.llama_init_from_model(model, params), "there is no memory for the model's context")
+
+
+def _batch(most: int) -> Any:
+    """Room for `most` tokens of the one text that there is."""
+    batch = llama_cpp.llama_batch_init(most, 0, 1)
+    for n in range(most):
+        batch.n_seq_id[n], batch.seq_id[n][0] = 1, 0
+    return batch
 
 
 def _tokenizer(vocab: Any, size: int) -> LLTokenizer:

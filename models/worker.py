@@ -85,9 +85,9 @@ class Worker:
             if unused is not None:
                 await unused.kill()
 
-    async def complete(self, prompt: str, grammar: str, max_tokens: int = 128) -> Completion:
+    async def complete(self, prompt: str, grammar: str, max_tokens: int = 128, guess: str = "") -> Completion:
         """As LanguageModel.complete. Raises ModelError, also where the child died or hung twice."""
-        request = {"prompt": prompt, "grammar": grammar, "max_tokens": max_tokens}
+        request = {"prompt": prompt, "grammar": grammar, "max_tokens": max_tokens, "guess": guess}
         async with self._lock:
             reply = await self._twice(lambda: self._once(request), self._path)
         return Completion(

@@ -131,12 +131,19 @@ def test_symbols_are_spelled_in_the_grammar() -> None:
     assert "<turn_on>" not in spelled(grammar(["lamp"])).replace('"<turn_on>"', "")
 
 
-async def test_a_model_without_our_symbols_writes_our_line_after_examples(tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose vocabulary has none of our symbols."""
     export = pytest.importorskip("models.export.stand_in", reason="writing a model needs gguf")
     gguf = pytest.importorskip("models.export.gguf")
     wide = gguf.LlamaConfig(dim=64, layers=1, heads=2, kv_heads=1, ffn=64, vocab=512, context=2048)
-    export.write_stand_in(tmp_path / "stranger.gguf", [], config=wide)
-    settings = Settings(state_folder=str(tmp_path / "state"), model=ModelSettings(file=str(tmp_path / "stranger.gguf")))
+    path = tmp_path_factory.mktemp("reading") / "stranger.gguf"
+    export.write_stand_in(path, [], config=wide)
+    return path
+
+
+async def test_a_model_without_our_symbols_writes_our_line_after_examples(stranger: Path, tmp_path: Path) -> None:
+    settings = Settings(state_folder=str(tmp_path), model=ModelSettings(file=str(stranger)))
     words = line.words(SENTENCES[0])
     found = []
     for _ in range(2):
@@ -145,3 +152,14 @@ async def test_a_model_without_our_symbols_writes_our_line_after_examples(tmp_pa
     assert found[0] == found[1]
     assert allows(line.read(found[0].text), words)
     assert ASK not in found[0].text
+
+
+async def test_a_guess_does_not_change_what_the_large_model_says(stranger: Path, worker: Worker) -> None:
+    async with Worker(stranger, primer=primer(None)) as large, Worker(stranger) as useless:
+        await large.start()
+        for guesser in (worker, useless):  # the second one fails: its grammar names symbols that it does not have
+            for words in map(line.words, SENTENCES):
+                alone = await Dialect(large).complete(prompt(words), grammar(words))
+                guided = await Dialect(large, guesser).complete(prompt(words), grammar(words))
+                assert guided.text == alone.text
+                assert guided.logprobs == pytest.approx(alone.logprobs, abs=0.05)
