@@ -21,6 +21,7 @@ from intents.grammar import grammar
 from intents.line import symbols
 from intents.prompt import prompt
 from models import ModelError
+from models.calibration import Calibration, fit
 from models.language import LanguageModel
 
 if TYPE_CHECKING:
@@ -39,10 +40,11 @@ def pairs(seed: int, held: frozenset[str] = frozenset()) -> Iterator[tuple[tuple
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How the file did on held-out sentences: the shares of the whole, and by kind how many of how many lines."""
+    """How the file did on held-out sentences: the shares of the whole, by kind how many of how many lines, and how sure it was."""
 
     shares: dict[str, float]
     kinds: dict[str, tuple[int, int]]
+    calibration: Calibration
 
     def worst(self, count: int = 10, least: int = 5) -> list[str]:
         """The kinds of sentences with the lowest shares, of which at least `least` were seen, as lines to print."""
@@ -54,17 +56,20 @@ def score(file: Path, count: int = SCORED) -> Scores:
     """The shares of held-out sentences whose line, or whose intents, the file gets right as it runs on the device."""
     right = intents = 0
     kinds: dict[str, tuple[int, int]] = {}
+    sure: list[tuple[float, bool]] = []
     with LanguageModel(file) as model:
         for example in islice(stream(HELD_OUT), count):
             said = list(example.words)
-            text = model.complete(prompt(said), grammar(said)).text
+            completion = model.complete(prompt(said), grammar(said))
+            text = completion.text
             exact = _plain(text) == _plain(example.line)
+            sure.append((completion.confidence, exact))
             right += exact
             intents += _intents(text) == _intents(example.line)
             before, of = kinds.get(example.kind, (0, 0))
             kinds[example.kind] = (before + exact, of + 1)
     shares = {"held_out_lines_exact": right / count, "held_out_intents_exact": intents / count, "held_out_lines": count}
-    return Scores(shares, kinds)
+    return Scores(shares, kinds, fit(sure))
 
 
 def _plain(line: str) -> str:
@@ -90,18 +95,24 @@ def speedrun(
     None in a process that is not the first. `scored`: on how many held-out sentences. `held`: families of phrasing
     (keys of intents.corpus.families.FAMILIES) that the training does without.
     """
-    from models.export.card import write_card
     from models.train.home import make
 
     made = make(recipe, partial(pairs, held=held), symbols(), folder, say, resume=resume)
     if made is None:
         return None
+    rate(made, say, scored=scored, held=held)
+    return made
+
+
+def rate(made: Path, say: Callable[[str], None], *, scored: int = SCORED, held: frozenset[str] = frozenset()) -> None:
+    """Scores a file that lies beside its run.json, and writes its card. Raises ModelError."""
+    from models.export.card import write_card
+
     scores = score(made, scored)
     say("\n".join(f"{name}: {value:.4f}" for name, value in scores.shares.items()))
     say("\n  ".join(["the weakest kinds of sentences:", *scores.worst()]))
-    about = json.loads((folder / "run.json").read_text()) | ({"held_out": sorted(held)} if held else {})
-    write_card(made, about, scores.shares)
-    return made
+    about = json.loads(made.with_name("run.json").read_text()) | ({"held_out": sorted(held)} if held else {})
+    write_card(made, about, scores.shares, scores.calibration)
 
 
 def _say(line: str) -> None:
@@ -122,6 +133,9 @@ def main() -> None:
     parser.add_argument("--hold-out", choices=sorted(FAMILIES), nargs="*", default=[], help="families to do without")
     parser.add_argument("--scored", type=int, default=SCORED, help="on how many held-out sentences")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
+    parser.add_argument(
+        "--score-only", action="store_true", help="only score the folder's home.gguf, and write its card"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/home"), help="where everything is written")
     parser.add_argument("--ship", action="store_true", help="copy the result and its card to models/weights/")
     given = parser.parse_args()
@@ -145,9 +159,12 @@ def _make(given: argparse.Namespace) -> None:
         batch_tokens=given.batch_tokens,
         plan=Plan(steps=given.steps, save_every=given.save_every, fall="linear"),
     )
-    made = speedrun(
-        recipe, given.folder, _say, resume=given.resume, scored=given.scored, held=frozenset(given.hold_out)
-    )
+    held = frozenset(given.hold_out)
+    made: Path | None = given.folder / "home.gguf"
+    if given.score_only:
+        rate(given.folder / "home.gguf", _say, scored=given.scored, held=held)
+    else:
+        made = speedrun(recipe, given.folder, _say, resume=given.resume, scored=given.scored, held=held)
     if made is not None and given.ship:
         shutil.copyfile(made, SHIPPED)
         shutil.copyfile(made.with_suffix(".json"), SHIPPED.with_suffix(".json"))

@@ -10,11 +10,14 @@ from pathlib import Path
 import gguf
 
 from models import ModelError
+from models.calibration import Calibration
 
 _SIZES = ("embedding_length", "block_count", "attention.head_count", "attention.head_count_kv", "feed_forward_length")
 
 
-def card(file: Path, made: Mapping[str, object], scores: Mapping[str, float]) -> dict[str, object]:
+def card(
+    file: Path, made: Mapping[str, object], scores: Mapping[str, float], calibration: Calibration | None = None
+) -> dict[str, object]:
     """What is read from the GGUF itself, and with it what its maker says of it. Raises ModelError."""
     try:
         reader = gguf.GGUFReader(file)
@@ -42,13 +45,16 @@ def card(file: Path, made: Mapping[str, object], scores: Mapping[str, float]) ->
         "quantisation": gguf.LlamaFileType(kind).name if isinstance(kind, int) else None,
         "made": dict(made),
         "scores": dict(scores),
+        **({"calibration": calibration.points} if calibration else {}),
     }
 
 
-def write_card(file: Path, made: Mapping[str, object], scores: Mapping[str, float]) -> Path:
+def write_card(
+    file: Path, made: Mapping[str, object], scores: Mapping[str, float], calibration: Calibration | None = None
+) -> Path:
     """Writes the card beside the file, under its name with .json. Returns where."""
     place = file.with_suffix(".json")
-    place.write_text(json.dumps(card(file, made, scores), indent=2) + "\n")
+    place.write_text(json.dumps(card(file, made, scores, calibration), indent=2) + "\n")
     return place
 
 
