@@ -105,6 +105,40 @@ def say(
 
 
 @app.command()
+def listen(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE|-]", help="A WAV file, or - for stdin; without it, the microphone."),
+    ] = None,
+    do: Annotated[bool, typer.Option("--say", help="Say to the hub what was heard, as `hub say` does.")] = False,
+    room: Room = "",
+    raw: Annotated[
+        str, typer.Option("--raw", metavar="FORMAT", help="What comes is no WAV: for example 48000/2/s32.")
+    ] = "",
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Hear one spoken command; 0 means that it was heard, and with --say that it was done."""
+    settings = _settings(config)
+    from hub import listen as listening
+    from hub import logs
+
+    logs.set_up("warning")
+    watched = file is None and sys.stderr.isatty()
+
+    async def work() -> int:
+        frames = listening.source(settings, file, raw)
+        listened = await listening.listen(settings, frames, listening.meter if watched else listening.unseen)
+        if watched:
+            typer.echo(err=True)  # the meter's line stays
+        listened = await listening.said(settings, listened, room) if do else listened
+        typer.echo(json.dumps(listened.as_json(), ensure_ascii=False) if as_json else listened.as_text())
+        return 0 if listened.done else 1
+
+    _finish(work)
+
+
+@app.command()
 def devices(
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and show each change as it happens.")] = False,
     as_json: Json = False,

@@ -90,6 +90,19 @@ class SafetySettings(BaseModel):
     sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.6
 
 
+class VoiceSettings(BaseModel):
+    """What the hub hears with, and how long it waits for whom; the times in seconds."""
+
+    model_config = _STRICT
+    microphone: str = ""  # the default one; or a part of its name, or its number
+    hearing: str = "whisper-tiny.en"  # a folder; without a slash, one in the state folder's models
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    silence: Annotated[float, Field(ge=0.1, le=1.9)] = 0.4  # after the last word
+    patience: Annotated[float, Field(ge=1, le=60)] = 5.0  # for the first one
+    longest: Annotated[float, Field(ge=2, le=28)] = 15.0  # Whisper's window of 30, less what is kept around it
+
+
 class Settings(BaseModel):
     """Everything that is chosen once. `id` is the second level of the hub's own topics."""
 
@@ -103,6 +116,7 @@ class Settings(BaseModel):
     house: HouseSettings = HouseSettings()
     model: ModelSettings = ModelSettings()
     safety: SafetySettings = SafetySettings()
+    voice: VoiceSettings = VoiceSettings()
 
     def topic(self, last: str) -> str:
         """One of the hub's own topics: status, say or turn."""

@@ -13,17 +13,18 @@ import io
 import logging
 import math
 import os
+import re
 import stat
 import struct
 import sys
 import threading
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,18 @@ class Format:
     def size(self) -> int:
         """The bytes of one moment, all channels together."""
         return _BYTES[self.encoding] * self.channels
+
+
+def format_of(text: str) -> Format:
+    """The format that is written like "48000/2/s32": samples a second, channels, encoding; what is left out is plain.
+
+    Raises SoundError.
+    """
+    found = re.fullmatch(r"(\d{1,9})(?:/(\d{1,9}))?(?:/(\w+))?", text, re.ASCII)
+    if not found:
+        raise SoundError(f"{text}: write the format of raw sound like 48000/2/s32")
+    rate, channels, encoding = found.groups()
+    return Format(int(rate), int(channels or 1), cast(Encoding, encoding or "s16"))
 
 
 # -- levels
@@ -283,13 +296,14 @@ class Decoder:
         return self._converter.take(data)
 
 
-async def from_file(source: Path | None, raw: Format | None = None) -> AsyncIterator[Samples]:
+async def from_file(source: Path | None, raw: Format | None = None) -> AsyncGenerator[Samples, None]:
     """The frames of a file or a named pipe; None is stdin. As fast as they come. Raises SoundError, as Decoder does."""
     decoder, name = Decoder(raw), str(source) if source else "stdin"
     try:
-        async for data in _bytes(source):
-            for frame in decoder.take(data):
-                yield frame
+        async with aclosing(_bytes(source)) as blocks:  # so that the pipe is left when the listener leaves
+            async for data in blocks:
+                for frame in decoder.take(data):
+                    yield frame
         for frame in decoder.end():
             yield frame
     except OSError as error:
@@ -301,7 +315,7 @@ async def from_file(source: Path | None, raw: Format | None = None) -> AsyncIter
 _BLOCK = 1 << 14  # half a second of 16 kHz
 
 
-async def _bytes(source: Path | None) -> AsyncIterator[bytes]:
+async def _bytes(source: Path | None) -> AsyncGenerator[bytes, None]:
     number = os.dup(0) if source is None else os.open(source, os.O_RDONLY | os.O_NONBLOCK)  # a pipe opens at once
     with os.fdopen(number, "rb", buffering=0) as file:
         mode = os.fstat(number).st_mode
@@ -313,11 +327,12 @@ async def _bytes(source: Path | None) -> AsyncIterator[bytes]:
         elif not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             raise SoundError("neither a file nor a pipe")
         else:
-            async for data in _piped(file):
-                yield data
+            async with aclosing(_piped(file)) as blocks:
+                async for data in blocks:
+                    yield data
 
 
-async def _piped(file: io.FileIO) -> AsyncIterator[bytes]:
+async def _piped(file: io.FileIO) -> AsyncGenerator[bytes, None]:
     blocking = os.get_blocking(file.fileno())  # the pipe's own, so that of whoever else holds it
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -343,7 +358,7 @@ Opener = Callable[[str, Push], AbstractContextManager[Format]]
 
 async def from_device(
     device: str = "", opener: Opener | None = None, *, again: float = AGAIN, mute: float = MUTE
-) -> AsyncIterator[Samples]:
+) -> AsyncGenerator[Samples, None]:
     """The frames of a microphone, without end; close the iterator to let it go. "" is the default one.
 
     A device that goes away later is waited for and opened again. Raises SoundError where there is none at the start.

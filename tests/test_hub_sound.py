@@ -8,7 +8,7 @@ import os
 import struct
 import threading
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -197,9 +197,9 @@ def test_levels() -> None:
     assert all(a.count("#") <= b.count("#") for a, b in pairwise(meter(db) for db in range(-70, 5)))
 
 
-async def collected(frames: AsyncIterator[Samples], most: int = 1 << 20) -> Samples:
+async def collected(frames: AsyncGenerator[Samples, None], most: int = 1 << 20) -> Samples:
     found: list[Samples] = []
-    async with aclosing(frames) as frames:  # type: ignore[type-var] # a generator
+    async with aclosing(frames):
         async for frame in frames:
             found.append(frame)
             if len(found) == most:
