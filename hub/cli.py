@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 settings_app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
 app.add_typer(settings_app, name="settings")
-model_app = typer.Typer(help="Look at, export and verify language models.", no_args_is_help=True)
+model_app = typer.Typer(help="Fetch, choose, look at, export and verify models.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 
 Config = Annotated[
@@ -375,6 +375,77 @@ def model_verify(file: Path) -> None:
         from models.export import check
 
         typer.echo(f"{file} is as {check.check_card(file)['file']}'s card says.")
+
+
+@model_app.command("fetch")
+def model_fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As hub model list has it.")],
+    mirror: Annotated[
+        str, typer.Option("--mirror", metavar="URL|FOLDER", help="Another server, or a folder such as a USB stick.")
+    ] = "",
+    config: Config = None,
+) -> None:
+    """Fetch a model, or go on where an earlier try stopped; nothing is kept whose digest is wrong."""
+    settings = _settings(config)
+    from hub import fetching
+
+    with _reported(1):
+        try:
+            place = fetching.fetched(fetching.shelf(settings), name, mirror, _tell)
+        except KeyboardInterrupt:
+            _tell("")
+            typer.echo("Stopped; what has come is kept, and the same command goes on from there.", err=True)
+            raise typer.Exit(130) from None
+        finally:
+            if sys.stderr.isatty():
+                typer.echo(err=True)
+        typer.echo(f"{name} is in {place}.")
+
+
+@model_app.command("list")
+def model_list(as_json: Json = False, config: Config = None) -> None:
+    """List the models that can be had: size, licence, which are here, and which one is used."""
+    settings = _settings(config)
+    from hub import fetching
+
+    with _reported(1):
+        typer.echo(fetching.table(fetching.entries(fetching.shelf(settings)), as_json))
+
+
+@model_app.command("use")
+def model_use(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help='A fetched model, "home", or a GGUF file.')],
+    config: Config = None,
+) -> None:
+    """Make this the hub's model in the settings file, if it opens; the file as it was is kept beside it."""
+    settings = _settings(config)
+    from hub import fetching, logs
+
+    logs.set_up("warning")
+
+    async def work() -> int:
+        typer.echo(await fetching.use(settings, config, name, fetching.shelf(settings)))
+        return 0
+
+    _finish(work)
+
+
+@model_app.command("remove")
+def model_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As hub model list has it.")], config: Config = None
+) -> None:
+    """Delete a fetched model that is not used."""
+    settings = _settings(config)
+    from hub import fetching
+
+    with _reported(1):
+        typer.echo(fetching.removed(fetching.shelf(settings), name))
+
+
+def _tell(text: str) -> None:
+    """What is being done now, in one line that is written over; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\033[K{text}", err=True, nl=False)
 
 
 def _print_line(line: str) -> None:

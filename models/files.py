@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import email.utils
+import fcntl
 import hashlib
 import http.client
+import os
 import re
+import shutil
 import ssl
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO, Literal
 
 from models import ModelError
 
 HUB = "https://huggingface.co"
 DEFAULT = "home"
-SECONDS = 30.0  # without a byte, before a connection counts as lost
-ATTEMPTS = 4  # connections that may break before we give up; each goes on where the last one stopped
+RESERVE = 64 << 20  # bytes that stay free on the disk: timers, lists and the system's log have to be written too
+MOST = 512 << 20  # bytes of a file whose size the pin does not say; the largest of those has about 75 MB
 _BLOCK = 1 << 18
+_WORTH = 1 << 20  # bytes; a connection that brought as much did not fail, however it ended
+_FIRST_PAUSE = 0.5  # seconds; doubled each time
+_LATER = frozenset({http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_EARLY, http.HTTPStatus.TOO_MANY_REQUESTS})
 
 Progress = Callable[[int, int | None], None]
 
@@ -48,6 +58,26 @@ class Pin:
     def name(self) -> str:
         """The name of the file alone."""
         return self.file.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a person should know of a model before fetching it. `bytes` is of all its files together, about."""
+
+    kind: Literal["language", "hearing", "voice"]
+    licence: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When a connection counts as lost, and how often that may happen before we give up; each goes on where the last
+    one stopped. Times in seconds."""
+
+    silence: float = 30.0  # without a byte
+    attempts: int = 4  # one after the other that brought next to nothing
+    longest: float = 120.0  # that a server may ask us to wait, and that we wait between two attempts
+    pause: Callable[[float], None] = time.sleep
 
 
 def _whisper_tiny(file: str, sha256: str) -> Pin:
@@ -90,6 +120,18 @@ PINS: Mapping[str, tuple[Pin, ...]] = MappingProxyType(
 )
 
 
+_LESSAC_LICENCE = "MIT; its recordings under the Blizzard Challenge 2013 licence, see MODEL_CARD"
+ABOUT: Mapping[str, About] = MappingProxyType(
+    {
+        "tinyllama-chat": About("language", "Apache-2.0", 668_788_096),
+        "whisper-tiny.en": About("hearing", "MIT", 78_000_000),
+        "piper-lessac-medium": About("voice", _LESSAC_LICENCE, 63_206_179),
+        "piper-lessac-low": About("voice", _LESSAC_LICENCE, 63_200_000),
+    }
+)
+_NOT_FROM_HERE = "it is a page of the network's own, perhaps a login: open any page in a browser first"
+
+
 def default_model() -> Path:
     """The language model that ships with the package. Raises ModelError where the package is without it."""
     path = Path(str(resources.files("models"))) / "weights" / "home.gguf"
@@ -114,24 +156,33 @@ def resolve_model(setting: str | None = None) -> Path:
     return path
 
 
-def fetch(pin: Pin, folder: Path, progress: Progress = lambda done, total: None, *, hub: str = HUB) -> Path:
+def fetch(
+    pin: Pin,
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+    *,
+    source: str = HUB,
+    patience: Patience = Patience(),
+) -> Path:
     """The file of `pin` in `folder`, fetched where it is not there yet, and never without the right digest.
 
-    What a broken connection left (NAME.part) is gone on with, now and in a later call. `progress` is told the bytes so
-    far and the whole, None where that is not known. Raises ModelError.
+    `source` is the address of a server that has the hub's paths, or a folder (a USB stick) in which the file lies under
+    its name, under the name of `folder`, or under its path on the hub. What a broken connection left (NAME.part) is
+    gone on with, now and in a later call. `progress` is told the bytes so far and the whole, None where that is not
+    known. Raises ModelError.
     """
-    target = folder / pin.name
-    part = folder / f"{pin.name}.part"
+    target, part = folder / pin.name, folder / f"{pin.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and digest(target) == pin.sha256:
-            return target
-        _complete(pin, part, progress, f"{hub}/{pin.path}")
-        found = digest(part)
-        if found != pin.sha256:
-            part.unlink()
-            raise ModelError(f"{pin.name}: what came has the digest {found}, not {pin.sha256}; try again")
-        part.replace(target)
+        with _alone(folder):
+            if target.is_file() and digest(target) == pin.sha256:
+                return target
+            if "://" in source:
+                _complete(pin, part, progress, source, patience)
+                _keep_only(pin, part)
+            else:
+                _copy_from(pin, part, progress, Path(source), folder.name)
+            _put_in_place(part, target)
     except OSError as error:
         raise ModelError(f"{pin.name}: cannot be stored in {folder} ({error.strerror or error})") from error
     return target
@@ -143,40 +194,169 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _complete(pin: Pin, part: Path, progress: Progress, url: str) -> None:
-    """Fetch into `part` until the server has no more; a broken connection is made again where it stopped."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            if _go_on(pin, part, progress, url):
-                return
-            reason = "the connection ended too early"
-        except _LostError as error:
-            reason = str(error)
-        if attempt == ATTEMPTS:
-            raise ModelError(f"{pin.name}: {reason}; run it again and it goes on from there")
+def room(folder: Path, size: int) -> None:
+    """Raises ModelError where `size` more bytes would fill the disk of `folder`, which has to be there."""
+    free = shutil.disk_usage(folder).free
+    if size + RESERVE > free:
+        need = f"{_megabytes(size)} more, and {_megabytes(RESERVE)} that stay free"
+        raise ModelError(f"there is no room in {folder}: it needs {need}; {_megabytes(free)} are free. Make room there")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one at a time writes here; the system takes the lock from who died."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ModelError(f"{folder} is being written by another command already: wait for its end") from None
+    finally:
+        os.close(handle)
+
+
+def _put_in_place(part: Path, target: Path) -> None:
+    """Under its name only when all of it is on the disk, so that a power cut leaves it whole or not there."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    handle = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _keep_only(pin: Pin, part: Path) -> None:
+    """Throws away what has the wrong digest. Raises ModelError then."""
+    if (found := digest(part)) == pin.sha256:
+        return
+    with part.open("rb") as file:
+        page = file.read(100).lstrip().startswith(b"<")
+    part.unlink()
+    raise ModelError(
+        f"{pin.name}: what came has the digest {found}, not {pin.sha256}; {_NOT_FROM_HERE if page else 'try again'}"
+    )
+
+
+# -- from a folder
+
+
+def _copy_from(pin: Pin, part: Path, progress: Progress, source: Path, group: str) -> None:
+    """Copies into `part` the first of the usual places in `source` whose content is right. Raises ModelError."""
+    if not source.is_dir():
+        raise ModelError(f"{source}: there is no such folder; is the stick mounted?")
+    places = [p for p in (source / group / pin.name, source / pin.path, source / pin.name) if p.is_file()]
+    if not places:
+        raise ModelError(f"{source} has no {pin.name}: put it there, or into a folder {group} in it")
+    for place in places:
+        size = place.stat().st_size
+        room(part.parent, size - _size(part))
+        with place.open("rb") as file:
+            _append(pin, file, part, 0, lambda done, size=size: progress(done, size))  # type: ignore[misc]
+        if digest(part) == pin.sha256:
+            return
+        part.unlink()
+    raise ModelError(f"{places[0]} is damaged or another version (its SHA-256 should be {pin.sha256})")
+
+
+# -- from a server
 
 
 class _LostError(Exception):
-    """The connection failed in a way that may be over at the next attempt."""
+    """The connection failed in a way that may be over at the next attempt, `after` seconds where the server says so."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
 
 
-def _go_on(pin: Pin, part: Path, progress: Progress, url: str) -> bool:
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows the hub to where it keeps its files, on whatever host, but never from a protected line to an open one."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        allowed = ("https:",) if req.type == "https" else ("https:", "http:")
+        if not newurl.lower().startswith(allowed):
+            raise urllib.error.HTTPError(newurl, code, "leads to an unprotected address", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _complete(pin: Pin, part: Path, progress: Progress, source: str, patience: Patience) -> None:
+    """Fetch into `part` until the server has no more; a broken connection is made again where it stopped."""
+    url = f"{source.rstrip('/')}/{pin.path}"
+    if not url.lower().startswith(("https://", "http://")):
+        raise ModelError(f"{source}: not an address of a server; it begins with https:// or http://, or is a folder")
+    opener = urllib.request.build_opener(_Redirects)
+    failed, best = 0, _size(part)
+    while True:
+        after = None
+        try:
+            if _go_on(pin, part, progress, url, opener, patience):
+                return
+            reason = "the connection ended too early"
+        except _LostError as error:
+            reason, after = str(error), error.after
+        failed = 0 if _size(part) >= best + _WORTH else failed + 1
+        best = max(best, _size(part))
+        if failed == patience.attempts:
+            raise ModelError(f"{pin.name}: {reason}; run it again and it goes on from there")
+        if after is not None and after > patience.longest:
+            raise ModelError(f"{pin.name}: {reason} and asks to come again in {after / 60:.0f} minutes")
+        patience.pause(min(patience.longest, _FIRST_PAUSE * 2**failed) if after is None else after)
+
+
+def _go_on(
+    pin: Pin, part: Path, progress: Progress, url: str, opener: urllib.request.OpenerDirector, patience: Patience
+) -> bool:
     """One connection: append what `part` lacks. Whether all of it has come."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     if pin.size is not None and have >= pin.size:
         return True
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as response:
-            have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
-            length = response.headers.get("Content-Length")
-            total = have + int(length) if length else pin.size
-            done = _copy(response, part, have, lambda n: progress(n, total))
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        with opener.open(request, timeout=patience.silence) as response:
+            have = _place(response, part, have)
+            total = _total(pin, response, have)
+            room(part.parent, (total or have) - have)
+            done = _append(pin, response, part, have, lambda n: progress(n, total))
     except urllib.error.HTTPError as error:
         return _refused(pin, part, error)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         raise _LostError(f"no connection to {url} ({getattr(error, 'reason', error)})") from error
+    except ValueError as error:
+        raise ModelError(f"{url} is no address: {error}") from error
     return total is None or done >= total
+
+
+def _place(response: http.client.HTTPResponse, part: Path, have: int) -> int:
+    """The byte at which the answer begins: where we asked it to, or at the first. Raises _LostError for any other."""
+    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+        return 0
+    said = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
+    if said is not None and int(said[1]) != have:
+        part.unlink(missing_ok=True)  # or it would answer the same for ever
+        raise _LostError(f"the server began at byte {said[1]} instead of {have}")
+    return have
+
+
+def _total(pin: Pin, response: http.client.HTTPResponse, have: int) -> int | None:
+    """The size of the whole file: the pin's word counts more than the server's."""
+    if pin.size is not None:
+        return pin.size
+    length = response.headers.get("Content-Length") or ""
+    return have + int(length) if length.isdecimal() else None
 
 
 def _refused(pin: Pin, part: Path, error: urllib.error.HTTPError) -> bool:
@@ -184,18 +364,46 @@ def _refused(pin: Pin, part: Path, error: urllib.error.HTTPError) -> bool:
     error.close()
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return part.exists()  # we have it all, or more: the digest tells
-    if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _LostError(f"the server says {error.code} {error.reason}")
-    raise ModelError(f"{pin.name}: the server says {error.code} {error.reason} to {error.url}")
+    said = f"the server says {error.code} {error.reason}"
+    if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _LATER:
+        raise _LostError(said, _after(error.headers.get("Retry-After")))
+    advice = "; the mirror may not have it" if error.code == http.HTTPStatus.NOT_FOUND else ""
+    raise ModelError(f"{pin.name}: {said} to {error.url}{advice}")
 
 
-def _copy(response: http.client.HTTPResponse, part: Path, have: int, progress: Callable[[int], None]) -> int:
-    """Append the answer's body behind the first `have` bytes of `part`; the bytes there are then."""
+def _after(said: str | None) -> float | None:
+    """Seconds of a Retry-After, which is a number of them or a date; None where it says nothing that can be read."""
+    if said is None:
+        return None
+    if said.strip().isdecimal():
+        return float(said)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _append(
+    pin: Pin, source: IO[bytes] | http.client.HTTPResponse, part: Path, have: int, progress: Callable[[int], None]
+) -> int:
+    """Write `source` behind the first `have` bytes of `part`; the bytes there are then.
+
+    Raises ModelError where more comes than the file can have: something else is sent, or without an end.
+    """
+    most = MOST if pin.size is None else pin.size
+    read = getattr(source, "read1", source.read)  # what has come, without waiting for a whole block
     with part.open("r+b" if have else "wb") as file:
         file.seek(have)
         file.truncate()
-        while block := response.read(_BLOCK):
-            file.write(block)
+        while block := read(_BLOCK):
             have += len(block)
+            if have > most:
+                part.unlink()
+                raise ModelError(f"{pin.name}: more came than the {most:,} bytes that it has; it was thrown away")
+            file.write(block)
             progress(have)
     return have
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0

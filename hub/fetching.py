@@ -1,0 +1,308 @@
+"""`hub model fetch | list | use | remove`: the models that can be had, where they are kept, and which one the hub uses.
+
+They lie in STATE/models/NAME. The settings file is changed in one place only, with the file as it was beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hub import HubError
+from hub import settings as files
+from hub.reading import open_completer
+from hub.settings import Settings, SettingsError
+from models import ModelError
+from models.files import ABOUT, DEFAULT, HUB, PINS, About, Patience, Pin, default_model, digest, fetch, room
+
+BACKUP = ".bak"  # behind the name of the settings file
+AGAIN = "a hub that runs takes it up when it starts again: sudo systemctl restart hub"
+_BAR = 24  # characters
+_EVERY = 0.1  # seconds between two states of the bar
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of the list. `bytes` are those on the disk or, where it is not all there, about those of the whole."""
+
+    name: str
+    kind: str
+    bytes: int
+    licence: str
+    state: str  # "here", "not here", "in part"
+    used: bool = False
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The folder in which fetched models are kept, a folder each, and what could be there. `used` is the path of the
+    hub's model, "" for the one that ships."""
+
+    folder: Path
+    used: str = ""
+    pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=lambda: PINS)
+    about: Mapping[str, About] = field(default_factory=lambda: ABOUT)
+
+    def place(self, name: str) -> Path:
+        return self.folder / name
+
+    def known(self, name: str) -> tuple[Pin, ...]:
+        """The files of this model. Raises HubError for a name that no model has."""
+        if name == DEFAULT:
+            raise HubError(f"{DEFAULT} is a part of the hub: it is there already, and it stays")
+        if name not in self.pins:
+            raise HubError(f"there is no model {name!r}; there are {', '.join((DEFAULT, *self.pins))}")
+        return self.pins[name]
+
+    def first(self, name: str) -> Path:
+        """The file of this model that is opened."""
+        return self.place(name) / self.known(name)[0].name
+
+    def whole(self, name: str) -> bool:
+        """Whether all its files are there; their digests were right when they came."""
+        return all((self.place(name) / pin.name).is_file() for pin in self.known(name))
+
+    def held(self, name: str) -> int:
+        """The bytes that lie there of it, of whole files and of parts."""
+        return sum(file.stat().st_size for file in self.files(name))
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        names = [n for pin in self.known(name) for n in (pin.name, f"{pin.name}.part")]
+        return tuple(path for n in names if (path := self.place(name) / n).is_file())
+
+
+def shelf(settings: Settings) -> Shelf:
+    used = "" if settings.model.file in ("", DEFAULT) else str(Path(settings.model.file).expanduser())
+    return Shelf(settings.folder() / "models", used)
+
+
+# -- fetch
+
+
+@dataclass(slots=True)
+class Bar:
+    """Shows a download in one line that is written over, not more often than can be read."""
+
+    tell: Tell
+    name: str
+    clock: Callable[[], float] = time.monotonic
+    _first: tuple[float, int] | None = None
+    _shown: float = field(default=0.0, init=False)
+
+    def __call__(self, done: int, total: int | None) -> None:
+        now = self.clock()
+        if self._first is None:
+            self._first = now, done
+        elif now - self._shown < _EVERY and done != total:
+            return
+        self._shown = now
+        since, before = self._first
+        self.tell(bar(self.name, done, total, (done - before) / max(now - since, 1e-3)))
+
+
+def bar(name: str, done: int, total: int | None, speed: float) -> str:
+    """The line: how much of how much, how fast (bytes a second), and how long it will take at that speed."""
+    mine = f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+    rate = f"{speed / 1e6:.1f} MB/s" if speed else ""
+    if not total:
+        return f"{name[:24]:24} {mine} {rate}"
+    filled = min(_BAR, _BAR * done // total)
+    left = f"{(total - done) / speed:.0f} s left" if speed and done < total else ""
+    return f"{name[:24]:24} [{'#' * filled}{'.' * (_BAR - filled)}] {mine} {rate} {left}".rstrip()
+
+
+def fetched(shelf: Shelf, name: str, source: str, tell: Tell, patience: Patience | None = None) -> Path:
+    """The folder of the model, with all its files, each with the right digest. Raises ModelError and HubError.
+
+    `source` is a server or a folder as models.files.fetch takes it, "" for the usual one.
+    """
+    pins, place = shelf.known(name), shelf.place(name)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HubError(f"{place}: cannot be made ({error.strerror}); {_rights(error)}") from None
+    if not shelf.whole(name):
+        room(place, max(0, shelf.about[name].bytes - shelf.held(name)))
+    for pin in pins:
+        fetch(pin, place, Bar(tell, pin.name), source=source or HUB, patience=patience or Patience())
+    return place
+
+
+# -- list
+
+
+def entries(shelf: Shelf) -> tuple[Entry, ...]:
+    """Every model that is known, and the one that is used where that is another. Raises ModelError."""
+    shipped = default_model()
+    found = [Entry(DEFAULT, "language", shipped.stat().st_size, "Apache-2.0", "here", not shelf.used, str(shipped))]
+    found += [_entry(shelf, name) for name in shelf.pins]
+    if shelf.used and not any(entry.used for entry in found):
+        own = Path(shelf.used)
+        there = own.is_file()
+        size = own.stat().st_size if there else 0
+        found.append(Entry(own.name, "language", size, "?", "here" if there else "not here", True, shelf.used))
+    return tuple(found)
+
+
+def _entry(shelf: Shelf, name: str) -> Entry:
+    about, held, whole = shelf.about[name], shelf.held(name), shelf.whole(name)
+    state = "here" if whole else "in part" if held else "not here"
+    path, used = str(shelf.first(name)), str(shelf.first(name)) == shelf.used
+    return Entry(name, about.kind, held if whole else about.bytes, about.licence, state, used, path if whole else "")
+
+
+def table(found: tuple[Entry, ...], as_json: bool) -> str:
+    """The list, for people or as JSON."""
+    if as_json:
+        return json.dumps([asdict(entry) for entry in found], indent=1)
+    rows = [
+        f"{'*' if e.used else ' '} {e.name:20} {e.kind:9} {e.bytes / 1e6:7.1f} MB  {e.state:9} {e.licence}"
+        for e in found
+    ]
+    return "\n".join([*rows, "", "* is used by the hub; hub model fetch NAME, then hub model use NAME"])
+
+
+# -- use and remove
+
+
+async def use(settings: Settings, config: Path | None, name: str, shelf: Shelf) -> str:
+    """Opens the model as the hub would and then makes it the hub's, in the settings file; says what was done.
+
+    Raises HubError, SettingsError and ModelError; nothing is changed then.
+    """
+    wanted = _wanted(shelf, name)
+    model = settings.model.model_copy(update={"file": wanted})
+    async with open_completer(settings.model_copy(update={"model": model})):
+        pass
+    place = files.find(config) or files.user_file()
+    if wanted == settings.model.file:
+        return f"{name} is the model of {place} already, and it opens."
+    change(place, "model", "file", wanted)
+    return f"{name} is the hub's model now, in {place}; {AGAIN}"
+
+
+def _wanted(shelf: Shelf, name: str) -> str:
+    """What the settings have to say for this model: a name of ours or the path of a GGUF. Raises HubError."""
+    if name == DEFAULT:
+        return DEFAULT
+    if name not in shelf.pins:
+        path = Path(name).expanduser().absolute()
+        if not path.is_file():
+            raise HubError(f"{name}: neither a model of `hub model list` nor a file")
+        return str(path)
+    if shelf.about[name].kind != "language":
+        raise HubError(f"{name} does not read sentences: it is for {shelf.about[name].kind}")
+    path = shelf.first(name)
+    if not path.is_file():
+        raise HubError(f"{name} is not here yet: hub model fetch {name}")
+    if digest(path) != shelf.known(name)[0].sha256:
+        raise ModelError(f"{path} is damaged: hub model fetch {name}")
+    return str(path)
+
+
+def removed(shelf: Shelf, name: str) -> str:
+    """Deletes the files of the model and says how much that freed. Raises HubError, also for the one that is used."""
+    if str(shelf.first(name)) == shelf.used:
+        raise HubError(f"{name} is the hub's model: take another one first, for example hub model use {DEFAULT}")
+    held, place = shelf.held(name), shelf.place(name)
+    if not held:
+        raise HubError(f"{name} is not here")
+    try:
+        for file in shelf.files(name):
+            file.unlink()
+        if not any(place.iterdir()):
+            place.rmdir()
+    except OSError as error:
+        raise HubError(f"{place}: cannot be removed ({error.strerror}); {_rights(error)}") from None
+    return f"{name} is removed; {held / 1e6:,.1f} MB are free again."
+
+
+def _rights(error: OSError) -> str:
+    return "run it again with sudo" if isinstance(error, PermissionError) else "look at the disk"
+
+
+# -- the settings file
+
+
+def change(place: Path, table: str, key: str, value: str) -> None:
+    """Sets one key of the settings file and nothing else; as it was, it is beside it with BACKUP behind its name.
+
+    A file that is not there is made, for its owner only. Raises SettingsError; the file is as it was then.
+    """
+    place = place.resolve()  # a link stays a link
+    try:
+        before = place.read_bytes() if place.exists() else None
+        text = (before or b"").decode()
+        files.parse(text, str(place))
+        text = changed(text, table, key, value)
+        files.parse(text, str(place))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if before is not None:
+            _write(place.with_name(place.name + BACKUP), before, place)
+        _write(place, text.encode(), place)
+    except UnicodeDecodeError:
+        raise SettingsError(f"{place}: this is not text") from None
+    except OSError as error:
+        raise SettingsError(f"{place}: cannot be changed ({error.strerror}); {_rights(error)}") from None
+
+
+def changed(text: str, table: str, key: str, value: str) -> str:
+    """The TOML `text` with the key set to a text; every other line, comments too, as it was. Raises SettingsError."""
+    wanted = tomllib.loads(text)
+    told = json.dumps(value, ensure_ascii=False)
+    wanted[table] = {**wanted[table], key: value} if isinstance(wanted.get(table), dict) else {key: value}
+    result = _edited(text, table, key, told)
+    try:
+        right = tomllib.loads(result) == wanted
+    except tomllib.TOMLDecodeError:
+        right = False
+    if not right:  # written in a way that we do not know, such as an inline table
+        raise SettingsError(f"the settings are written in a way that is not changed here: set {table}.{key} = {told}")
+    return result
+
+
+def _edited(text: str, table: str, key: str, told: str) -> str:
+    lines, end = text.splitlines(keepends=True), "\r\n" if "\r\n" in text else "\n"
+    head = next((i for i, line in enumerate(lines) if re.match(rf"\s*\[\s*{table}\s*\]", line)), None)
+    if head is None:
+        gap = end if text and text.endswith("\n") else end * 2 if text else ""
+        return f"{text}{gap}[{table}]{end}{key} = {told}{end}"
+    for i in range(head + 1, len(lines)):
+        if re.match(r"\s*\[", lines[i]):
+            break
+        if found := re.match(rf"(\s*{key}\s*=\s*)(?:\"(?:[^\"\\]|\\.)*\"|'[^']*')(.*)", lines[i], re.DOTALL):
+            lines[i] = f"{found[1]}{told}{found[2]}"
+            return "".join(lines)
+    lines[head] = lines[head].rstrip("\r\n") + end
+    lines.insert(head + 1, f"{key} = {told}{end}")
+    return "".join(lines)
+
+
+def _write(place: Path, content: bytes, like: Path) -> None:
+    """The whole file or nothing of it, with the owner and rights of `like`; for the owner only where that is new."""
+    new = place.with_name(f".{place.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if like.exists():
+                status = like.stat()
+                if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(file.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(file.fileno(), status.st_mode & 0o7777)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(place)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
