@@ -1,35 +1,24 @@
 """Speech to text: faster-whisper in a process of its own, and a gate for what Whisper makes up where nothing was said.
 
-`Hearing` is the caller's side: a child that crashes or hangs is replaced and asked once more. `Gate` judges by the
-engine's own measures. The child reads one JSON object a line and answers with one a line; it ends when its input does.
+`Hearing` is the caller's side of the child; `Gate` judges by the engine's own measures.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
-import logging
-import os
-import signal
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from models import ModelError
-
-log = logging.getLogger(__name__)
+from models.child import Answer, Engine, serve
 
 RATE = 16_000
 LONGEST = 30.0  # seconds: Whisper's window
-START_SECONDS = 120.0  # 150 MB from a slow SD card, and the libraries' own 100
 ANSWER_SECONDS = 30.0  # base.en on a Raspberry Pi 4 takes 6 for its window
-_END_SECONDS = 2.0
 _MOST_TOKENS = 100  # a command has 10 to 20; what makes things up writes until it is stopped
 _PARTS = ("model.bin", "config.json", "tokenizer.json")  # and a vocabulary, of one of two names
 
@@ -99,40 +88,37 @@ def hotwords(names: Sequence[str], most: int = 60) -> str:
     return ", ".join(found.values())
 
 
-class _DiedError(Exception):
-    """The child ended before it answered, or was ended because it did not; the text says how."""
-
-
 class Hearing:
     """The Whisper in `folder`, in a child process. Calls wait for each other. Starts with the first, or with `start`."""
 
     def __init__(self, folder: Path, *, threads: int = 1, timeout: float = ANSWER_SECONDS) -> None:
         self._folder = folder
-        self._threads = threads
-        self._timeout = timeout
-        self._lock = asyncio.Lock()
-        self._child: _Child | None = None
-        self._closed = False
+        self._engine = Engine(
+            "models.hearing",
+            {"folder": str(folder), "threads": threads},
+            what="hearing",
+            source=folder,
+            timeout=timeout,
+            # Its libraries would otherwise ask the network for what a folder lacks.
+            environment={"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
+        )
 
     async def start(self) -> None:
         """Load the model now. Raises ModelError where that cannot be done."""
-        async with self._lock:
-            await self._twice(None)
+        check(self._folder)
+        await self._engine.start()
 
     async def hear(self, samples: bytes, hotwords: str = "", language: str = "en") -> Heard:
         """The text in up to LONGEST seconds of 16-bit samples at RATE. Raises ModelError."""
         if len(samples) > 2 * RATE * LONGEST:
             raise ModelError(f"at most {LONGEST:g} seconds can be heard at once")
+        check(self._folder)
         request = {"samples": base64.b64encode(samples).decode(), "hotwords": hotwords, "language": language}
-        async with self._lock:
-            return Heard(**await self._twice(request))
+        return Heard(**await self._engine.ask(request))
 
     async def close(self) -> None:
         """End the child, whatever it is doing. Harmless when done twice; no call is answered afterwards."""
-        self._closed = True
-        await self._stop()
-        async with self._lock:  # a call that was just starting a child has to see that it is in vain
-            await self._stop()
+        await self._engine.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,164 +131,10 @@ class Hearing:
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""
-        return self._child.pid if self._child else None
-
-    async def _twice(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        """The reply to `request` (None: only be there), from a new child where the first one dies or hangs."""
-        try:
-            return await self._once(request)
-        except _DiedError as error:
-            self._raise_closed()
-            log.warning("%s; it is started again", error)
-        try:
-            return await self._once(request)
-        except _DiedError as error:
-            self._raise_closed()
-            causes = "damaged, too large for the memory, or too slow on this device"
-            raise ModelError(f"{error}, twice in a row; is {self._folder} {causes}?") from error
-
-    async def _once(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        """Raises _DiedError, and leaves no child then."""
-        try:
-            if self._child is None:
-                await self._open()
-            self._raise_closed()
-            assert self._child is not None
-            return await self._child.ask(request, self._timeout) if request else {}
-        except (_DiedError, asyncio.CancelledError):
-            await self._stop()
-            raise
-
-    async def _open(self) -> None:
-        self._raise_closed()
-        check(self._folder)
-        try:
-            self._child = await _Child.spawn()
-        except OSError as error:
-            raise ModelError(f"the process for hearing cannot be started ({error.strerror})") from error
-        try:
-            await self._child.ask({"folder": str(self._folder), "threads": self._threads}, START_SECONDS)
-        except ModelError:
-            await self._stop()
-            raise
-
-    def _raise_closed(self) -> None:
-        if self._closed:
-            raise ModelError("hearing is closed")
-
-    async def _stop(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            await child.kill()
-
-
-class _Child:
-    """One process: its pipes, and the task that passes on what it says on its error output."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._errors = asyncio.create_task(self._pass_on())
-        self._last = ""
-
-    @classmethod
-    async def spawn(cls) -> _Child:
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "models.hearing"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                # faster-whisper's libraries would otherwise ask the network for what a folder lacks.
-                env=os.environ | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
-                start_new_session=True,  # Ctrl-C at the terminal is for who asks, and not for the child under it
-            )
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The reply to `request`. Raises _DiedError, and ModelError where the child says that it cannot be answered."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._reply(request)
-        except TimeoutError:
-            raise _DiedError(f"the process for hearing said nothing for {seconds:g} s") from None
-
-    async def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        with suppress(ConnectionError):
-            stdin.write(json.dumps(request).encode() + b"\n")
-            await stdin.drain()
-        line = await stdout.readline()
-        if not line.endswith(b"\n"):
-            raise _DiedError(await self._cause())
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise ModelError(reply["error"])
-        return reply
-
-    async def kill(self) -> None:
-        """End the process and wait until it has gone, so that it is no zombie."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._gone()
-
-    async def _gone(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
-        await asyncio.wait([self._errors])
-
-    async def _cause(self) -> str:
-        """How the process ended, in words."""
-        try:  # its output is closed: it is ending. Killing it now would race with asyncio's own waiting for its status
-            await asyncio.wait_for(self._process.wait(), _END_SECONDS)
-        except TimeoutError:
-            await self.kill()
-        await self._gone()
-        code = self._process.returncode or 0
-        how = f"exit code {code}"
-        if code < 0:
-            with suppress(ValueError):
-                how = signal.Signals(-code).name
-        return f"the process for hearing ended ({how}{': ' + self._last if self._last else ''})"
-
-    async def _pass_on(self) -> None:
-        assert self._process.stderr is not None
-        with suppress(ValueError):  # a line beyond the limit
-            async for line in self._process.stderr:
-                if text := line.decode(errors="replace").strip():
-                    self._last = text[:200]
-                    log.warning("child %d: %s", self._process.pid, text)
+        return self._engine.pid
 
 
 # -- the child
-
-
-def main() -> None:
-    """The child: load the model that the first line names, then answer line for line until the input ends."""
-    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever native code prints must not come between the replies
-    opening = json.loads(requests.readline() or "null")
-    if opening is None:
-        return
-    try:
-        engine = _load(**opening)
-    except ModelError as error:
-        _reply(replies, {"error": str(error)})
-        return
-    _reply(replies, {})
-    for line in requests:
-        try:
-            _reply(replies, asdict(_hear(engine, **json.loads(line))))
-        except (ValueError, RuntimeError) as error:  # such as a language that it does not know
-            _reply(replies, {"error": f"this could not be heard ({str(error)[:200]})"})
 
 
 def _load(folder: str, threads: int) -> Any:
@@ -313,7 +145,19 @@ def _load(folder: str, threads: int) -> Any:
     try:
         return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
     except Exception as error:  # CTranslate2's, the tokenizer's and JSON's, which have no root in common
-        raise ModelError(f"{folder}: this model for hearing cannot be loaded ({str(error)[:200]})") from None
+        raise ModelError(f"{folder}: this model for hearing is damaged ({str(error)[:200]})") from None
+
+
+def _answering(opening: dict[str, Any]) -> Answer:
+    engine = _load(**opening)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return asdict(_hear(engine, **request))
+        except (ValueError, RuntimeError) as error:  # such as a language that it does not know
+            raise ModelError(f"this could not be heard ({str(error)[:200]})") from None
+
+    return answer
 
 
 def _hear(engine: Any, samples: str, hotwords: str, language: str) -> Heard:
@@ -345,10 +189,5 @@ def _hear(engine: Any, samples: str, hotwords: str, language: str) -> Heard:
     )
 
 
-def _reply(replies: IO[bytes], reply: dict[str, Any]) -> None:
-    replies.write(json.dumps(reply).encode() + b"\n")
-    replies.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(_answering)
