@@ -45,10 +45,11 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """The folder in which fetched models are kept, a folder each, and what could be there. `used` is the path of the
-    hub's model, "" for the one that ships."""
+    hub's language model, "" for the one that ships; `spoken` are the names of those for speech in the settings."""
 
     folder: Path
     used: str = ""
+    spoken: frozenset[str] = frozenset()
     pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=lambda: PINS)
     about: Mapping[str, About] = field(default_factory=lambda: ABOUT)
 
@@ -75,6 +76,10 @@ class Shelf:
         """The bytes that lie there of it, of whole files and of parts."""
         return sum(file.stat().st_size for file in self.files(name))
 
+    def uses(self, name: str) -> bool:
+        """Whether the settings name it."""
+        return name in self.spoken or str(self.first(name)) == self.used
+
     def files(self, name: str) -> tuple[Path, ...]:
         names = [n for pin in self.known(name) for n in (pin.name, f"{pin.name}.part")]
         return tuple(path for n in names if (path := self.place(name) / n).is_file())
@@ -82,7 +87,7 @@ class Shelf:
 
 def shelf(settings: Settings) -> Shelf:
     used = "" if settings.model.file in ("", DEFAULT) else str(Path(settings.model.file).expanduser())
-    return Shelf(settings.folder() / "models", used)
+    return Shelf(settings.folder() / "models", used, frozenset({settings.voice.hearing}))
 
 
 # -- fetch
@@ -145,7 +150,7 @@ def entries(shelf: Shelf) -> tuple[Entry, ...]:
     shipped = default_model()
     found = [Entry(DEFAULT, "language", shipped.stat().st_size, "Apache-2.0", "here", not shelf.used, str(shipped))]
     found += [_entry(shelf, name) for name in shelf.pins]
-    if shelf.used and not any(entry.used for entry in found):
+    if shelf.used and not any(entry.path == shelf.used for entry in found):
         own = Path(shelf.used)
         there = own.is_file()
         size = own.stat().st_size if there else 0
@@ -156,8 +161,8 @@ def entries(shelf: Shelf) -> tuple[Entry, ...]:
 def _entry(shelf: Shelf, name: str) -> Entry:
     about, held, whole = shelf.about[name], shelf.held(name), shelf.whole(name)
     state = "here" if whole else "in part" if held else "not here"
-    path, used = str(shelf.first(name)), str(shelf.first(name)) == shelf.used
-    return Entry(name, about.kind, held if whole else about.bytes, about.licence, state, used, path if whole else "")
+    path = str(shelf.first(name)) if whole else ""
+    return Entry(name, about.kind, held if whole else about.bytes, about.licence, state, shelf.uses(name), path)
 
 
 def table(found: tuple[Entry, ...], as_json: bool) -> str:
@@ -168,7 +173,7 @@ def table(found: tuple[Entry, ...], as_json: bool) -> str:
         f"{'*' if e.used else ' '} {e.name:20} {e.kind:9} {e.bytes / 1e6:7.1f} MB  {e.state:9} {e.licence}"
         for e in found
     ]
-    return "\n".join([*rows, "", "* is used by the hub; hub model fetch NAME, then hub model use NAME"])
+    return "\n".join([*rows, "", "* is what the settings name; hub model fetch NAME, then hub model use NAME"])
 
 
 # -- use and remove
@@ -211,8 +216,9 @@ def _wanted(shelf: Shelf, name: str) -> str:
 
 def removed(shelf: Shelf, name: str) -> str:
     """Deletes the files of the model and says how much that freed. Raises HubError, also for the one that is used."""
-    if str(shelf.first(name)) == shelf.used:
-        raise HubError(f"{name} is the hub's model: take another one first, for example hub model use {DEFAULT}")
+    if shelf.uses(name):
+        other = f"take another one first, for example hub model use {DEFAULT}"
+        raise HubError(f"{name} is in the settings; {'take it out there' if name in shelf.spoken else other}")
     held, place = shelf.held(name), shelf.place(name)
     if not held:
         raise HubError(f"{name} is not here")

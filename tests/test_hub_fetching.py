@@ -12,6 +12,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -60,7 +61,7 @@ def mine(tmp_path: Path) -> Shelf:
         "small": About("language", "MIT", len(model)),
         "voice": About("voice", "CC0", len(VOICE) + 2),
     }
-    return Shelf(tmp_path / "models", "", pins, about)
+    return Shelf(tmp_path / "models", pins=pins, about=about)
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_what_came_in_part_is_shown_as_such(mine: Shelf) -> None:
 
 
 def test_the_disk_is_looked_at_before_anything_comes(mine: Shelf, stick: str) -> None:
-    huge = Shelf(mine.folder, "", mine.pins, {**mine.about, "voice": About("voice", "CC0", 10**16)})
+    huge = replace(mine, about={**mine.about, "voice": About("voice", "CC0", 10**16)})
     with pytest.raises(ModelError, match="no room"):
         fetched(huge, "voice", stick, nothing)
     assert not huge.held("voice")
@@ -131,14 +132,14 @@ def test_a_folder_that_cannot_be_is_told(mine: Shelf, tmp_path: Path) -> None:
 
 def test_the_one_that_is_used_is_marked_and_cannot_be_removed(mine: Shelf, stick: str, tmp_path: Path) -> None:
     fetched(mine, "small", stick, nothing)
-    used = Shelf(mine.folder, str(mine.first("small")), mine.pins, mine.about)
+    used = replace(mine, used=str(mine.first("small")))
     assert [e.name for e in entries(used) if e.used] == ["small"]
     with pytest.raises(HubError, match="hub model use home"):
         removed(used, "small")
     assert "free again" in removed(mine, "small")
     with pytest.raises(HubError, match="not here"):
         removed(mine, "small")
-    own = Shelf(mine.folder, str(tmp_path / "own.gguf"), mine.pins, mine.about)
+    own = replace(mine, used=str(tmp_path / "own.gguf"))
     assert [(e.name, e.state) for e in entries(own) if e.used] == [("own.gguf", "not here")]
 
 
@@ -153,6 +154,9 @@ def test_the_list_is_for_people_and_for_programs(mine: Shelf) -> None:
 def test_the_shelf_is_in_the_state_folder(tmp_path: Path) -> None:
     kept = shelf(Settings(state_folder=str(tmp_path)))
     assert (kept.folder, kept.used, kept.pins) == (tmp_path / "models", "", PINS)
+    assert kept.uses("whisper-tiny.en")
+    with pytest.raises(HubError, match="in the settings"):
+        removed(kept, "whisper-tiny.en")
 
 
 # -- use
