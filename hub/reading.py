@@ -94,7 +94,7 @@ class Dialect:
         if not self._worker.primed:
             return await self._worker.complete(prompt, grammar)
         guess = await self._guess(prompt, grammar)
-        found = await self._worker.complete(f"{prompt.removesuffix(ASK)}{_THEN}", spelled(grammar), guess=guess)
+        found = await self._worker.complete(plain(prompt), spelled(grammar), guess=guess)
         return replace(found, text=found.text.removesuffix("\n"))
 
     async def _guess(self, prompt: str, grammar: str) -> str:
@@ -175,20 +175,20 @@ async def open_model(file: Path, threads: int, folder: Path | None = None) -> As
             yield Dialect(worker, quick)
 
 
-# What a model reads that does not know our line. Each intent that is often wanted, and each way of saying where.
+# What a model reads that does not know our line: the intents that are often wanted, and where our own model leaves out words.
 _EXAMPLES = (
-    ("turn on the kitchen light", "<turn_on><what> the kitchen light"),
+    ("turn on the lamp in the kitchen", "<turn_on><what> lamp in the kitchen"),
     (
         "switch everything off upstairs except the hall light",
-        "<turn_off><what> everything<where> upstairs<but> the hall light",
+        "<turn_off><what> everything<where> upstairs<but> hall light",
     ),
-    ("set the bedroom lamp to thirty percent", "<set><what> the bedroom lamp<to> thirty percent"),
-    ("make the living room warmer by two degrees", "<set_temperature><up><where> the living room<by> two degrees"),
-    ("close the blinds and lock the front door", "<close><what> the blinds<and><lock><what> the front door"),
-    ("is the garage door open", "<get_state><what> the garage door<state> open"),
-    ("how warm is it in the office", "<get_temperature><where> the office"),
+    ("set the bedroom lamp to thirty percent", "<set><what> bedroom lamp<to> thirty percent"),
+    ("make the living room warmer by two degrees", "<set_temperature><up><where> living room<by> two degrees"),
+    ("close the blinds and lock the front door", "<close><what> blinds<and><lock><what> front door"),
+    ("is the garage door open", "<get_state><what> garage door<state> open"),
+    ("how warm is it in the office", "<get_temperature><where> office"),
     ("set a timer of ten minutes for the eggs", "<timer_start><for> ten minutes<called> eggs"),
-    ("put milk on the shopping list", "<list_add><item> milk<list> shopping"),
+    ("put milk on the shopping list", "<list_add><item> milk<list> shopping list"),
     ("tell me a joke about cats", "<none>"),
 )
 _BEFORE, _THEN = "\nsaid:", "\nline:"
@@ -199,6 +199,11 @@ def primer(folder: Path | None) -> Primer:
     head = "What is said to a smart home, and the line that means the same."
     examples = "".join(f"{_BEFORE} {said}{_THEN}{line}" for said, line in _EXAMPLES)
     return Primer(f"{head}{examples}{_BEFORE}", ASK, folder)
+
+
+def plain(prompt: str) -> str:
+    """What is read behind the examples in the place of `prompt`."""
+    return f"{prompt.removesuffix(ASK)}{_THEN}"
 
 
 def spelled(grammar: str) -> str:
