@@ -63,7 +63,7 @@ def score(file: Path, count: int = SCORED) -> Scores:
             completion = model.complete(prompt(said), grammar(said))
             text = completion.text
             exact = _plain(text) == _plain(example.line)
-            sure.append((completion.confidence, exact))
+            sure.append((completion.least, exact))
             right += exact
             intents += _intents(text) == _intents(example.line)
             before, of = kinds.get(example.kind, (0, 0))

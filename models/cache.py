@@ -17,13 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from models.calibration import Calibration
 from models.completion import Completion
 
 log = logging.getLogger(__name__)
 
 MOST = 5000  # answers; a household says a few hundred different things, and each takes half a kilobyte
 WAIT = 0.1  # seconds for another process that writes; asking the model costs less than waiting longer
-_FORMAT = 1
+_FORMAT = 2
 _TABLE = "CREATE TABLE IF NOT EXISTS parses (key BLOB NOT NULL UNIQUE, model TEXT, answer TEXT, seal BLOB)"
 _T = TypeVar("_T")
 
@@ -123,11 +124,25 @@ def _found(base: sqlite3.Connection, key: bytes) -> Completion | None:
     if row is None or row[1] != _seal(key, row[0]):
         return None
     said = json.loads(row[0])
-    return Completion(said["text"], tuple(said["tokens"]), tuple(said["logprobs"]), ms_read=0.0, ms_write=0.0)
+    return Completion(
+        said["text"],
+        tuple(said["tokens"]),
+        tuple(said["logprobs"]),
+        ms_read=0.0,
+        ms_write=0.0,
+        calibration=Calibration.from_json(said["calibration"]),
+    )
 
 
 def _written(completion: Completion) -> str:
-    return json.dumps({"text": completion.text, "tokens": completion.tokens, "logprobs": completion.logprobs})
+    return json.dumps(
+        {
+            "text": completion.text,
+            "tokens": completion.tokens,
+            "logprobs": completion.logprobs,
+            "calibration": completion.calibration.points,
+        }
+    )
 
 
 def _key(model: str, prompt: str, grammar: str) -> bytes:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 KNOTS = 16  # points of a fitted curve at most: a thousand sentences say no more
 
@@ -34,6 +35,14 @@ class Calibration:
         (x0, y0), (x1, y1) = self.points[at - 1], self.points[at]
         return y0 + (y1 - y0) * (min(max(confidence, x0), x1) - x0) / (x1 - x0)
 
+    @classmethod
+    def from_json(cls, points: Any) -> Self:
+        """From lists of two numbers. Raises ValueError and TypeError."""
+        return cls(tuple((float(x), float(y)) for x, y in points))
+
+
+UNCHANGED = Calibration()
+
 
 def fit(seen: Sequence[tuple[float, bool]]) -> Calibration:
     """The curve for readings of which the confidence is known, and whether they were right.
@@ -42,7 +51,7 @@ def fit(seen: Sequence[tuple[float, bool]]) -> Calibration:
     often than one before it (isotonic regression by pool adjacent violators).
     """
     if not seen:
-        return Calibration()
+        return UNCHANGED
     ordered = sorted(seen)
     size = max(1, -(-len(ordered) // KNOTS))
     groups = [ordered[at : at + size] for at in range(0, len(ordered), size)]
@@ -67,7 +76,6 @@ def _right(pool: Sequence[tuple[float, bool]]) -> float:
 def calibration_of(file: Path) -> Calibration:
     """What the card beside a model file says; confidences as they are where there is no card, or none of use."""
     try:
-        points = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["calibration"]
-        return Calibration(tuple((float(x), float(y)) for x, y in points))
+        return Calibration.from_json(json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["calibration"])
     except (OSError, ValueError, KeyError, TypeError):
-        return Calibration()
+        return UNCHANGED

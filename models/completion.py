@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.calibration import UNCHANGED, Calibration
+
 
 @dataclass(frozen=True, slots=True)
 class Primer:
@@ -26,7 +28,7 @@ class Completion:
 
     The probabilities are those before the grammar took its choice away, so a low one says that the model would have
     written something else. `ms_read` is the time until the first choice, `ms_write` the rest, both in milliseconds;
-    `read` the tokens that were read for it, without those that were in the cache.
+    `read` the tokens that were read for it, without those that were in the cache. `calibration` is that of the model.
     """
 
     text: str
@@ -35,8 +37,14 @@ class Completion:
     ms_read: float
     ms_write: float
     read: int = 0
+    calibration: Calibration = UNCHANGED
+
+    @property
+    def least(self) -> float:
+        """The least probability of a token, 0 to 1."""
+        return math.exp(min(self.logprobs, default=0.0))
 
     @property
     def confidence(self) -> float:
-        """The least probability of a token, 0 to 1."""
-        return math.exp(min(self.logprobs, default=0.0))
+        """How often the model is right where its least probability is this one, as far as its card says that; 0 to 1."""
+        return self.calibration(self.least)

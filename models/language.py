@@ -28,6 +28,7 @@ from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
 from models import ModelError
+from models.calibration import calibration_of
 from models.completion import Completion, Primer
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class LanguageModel:
         """Raises ModelError where the file is not a model that llama.cpp can run, or the primer is too long for it."""
         _check(path)
         _silence()
+        self._calibration = calibration_of(path)
         with ThreadPoolExecutor(1) as beside:  # both read the whole file: together they read it once from the card
             digest = beside.submit(_digest, path)
             self._model = _load(path)
@@ -134,6 +136,7 @@ class LanguageModel:
             ms_read=(middle - start) * 1000,
             ms_write=(end - middle) * 1000,
             read=read,
+            calibration=self._calibration,
         )
 
     def _write(self, matcher: LLMatcher, line: _Line, rows: _Rows, ahead: list[int]) -> None:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from models import ModelError
+from models.calibration import Calibration
 from models.completion import Completion, Primer
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Worker:
             ms_read=reply["ms_read"],
             ms_write=reply["ms_write"],
             read=reply["read"],
+            calibration=Calibration.from_json(reply["calibration"]["points"]),
         )
 
     async def close(self) -> None:
