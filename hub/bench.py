@@ -159,7 +159,7 @@ WIDTH, ROW, LEFT, TOP = 720, 44, 220, 40
 def picture(found: Sequence[Measured]) -> str:
     """An SVG: a bar for each model up to its median, a thin one up to the 95th in a hundred."""
     longest = max((each.ms_95 for each in found), default=0.0) or 1.0
-    scale = (WIDTH - LEFT - 150) / longest
+    scale = (WIDTH - LEFT - 190) / longest
     bars = "".join(_bar(each, TOP + ROW * n, scale) for n, each in enumerate(found))
     height = TOP + ROW * len(found) + 16
     return (
