@@ -348,9 +348,9 @@ async def _piped(file: io.FileIO) -> AsyncGenerator[bytes, None]:
 
 # -- a device
 
-AGAIN = 1.0  # seconds between attempts to open a device that went away
+AGAIN = 2.0  # seconds between attempts to open a device that went away
 MUTE = 3.0  # seconds without a sample after which a device counts as gone; USB devices often only fall silent
-_HELD = 512  # blocks that wait for a slow listener before the oldest is given up, about half a minute
+_HELD = 1024  # blocks of one frame that wait for a slow listener before the oldest is given up, about half a minute
 
 Push = Callable[[bytes], None]
 Opener = Callable[[str, Push], AbstractContextManager[Format]]
@@ -516,7 +516,12 @@ def _stream(way: Literal["input", "output"], device: str, rate: int, **more: Any
         index = _index(port_audio, way, device)
         fitting = _fitting(port_audio, way, index, rate)
         kind = port_audio.RawInputStream if way == "input" else port_audio.RawOutputStream
-        stream = kind(device=index, dtype="int16", samplerate=fitting.rate, channels=fitting.channels, **more)
+        how = {
+            "samplerate": fitting.rate,
+            "channels": fitting.channels,
+            "blocksize": round(fitting.rate * FRAME / RATE),
+        }
+        stream = kind(device=index, dtype="int16", **how, **more)
         stream.start()
         _streams.add(id(stream))
     try:

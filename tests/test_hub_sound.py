@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import struct
 import threading
 import wave
@@ -365,3 +366,86 @@ async def test_a_device_that_is_not_there_is_named_with_those_that_are(alsa: Pat
         await collected(from_device("bathtub"))
     with pytest.raises(SoundError, match=r"no loudspeaker 'bathtub'.*loudspeaker"):
         await to_device("bathtub", parts(np.zeros(1, np.int16)), RATE)
+
+
+class Pulse:
+    """A PulseAudio of the test's own, with one room whose sound can be listened to, and which can be unplugged."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "pulse.socket"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Returns once it answers."""
+        wanted = (f"module-native-protocol-unix socket={self._socket}", "module-null-sink sink_name=room")
+        loaded = [part for module in wanted for part in ("-L", module)]
+        self._process = await asyncio.create_subprocess_exec(
+            *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", *loaded),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(20):
+            while await self.tell("info"):
+                await asyncio.sleep(0.02)
+
+    async def tell(self, *words: str) -> int:
+        """The exit status of a command to it."""
+        quiet = asyncio.subprocess.DEVNULL
+        pactl = await asyncio.create_subprocess_exec("pactl", *words, stdout=quiet, stderr=quiet)
+        return await pactl.wait()
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture
+async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pulse]:
+    pytest.importorskip("sounddevice", reason="the extra `voice` and libportaudio2 are not installed")
+    plugin = any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
+    if not (plugin and shutil.which("pulseaudio") and shutil.which("pactl")):
+        pytest.skip("no sound server: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")
+    (tmp_path / "asound.conf").write_text(
+        "</usr/share/alsa/alsa.conf>\n"
+        "pcm.microphone { type pulse device room.monitor hint.show on }\n"
+        "pcm.loudspeaker { type pulse device room hint.show on }\n"
+    )
+    for name, value in (
+        ("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf")),
+        ("XDG_RUNTIME_DIR", str(tmp_path)),
+        ("HOME", str(tmp_path)),
+        ("PULSE_SERVER", f"unix:{tmp_path}/pulse.socket"),
+    ):
+        monkeypatch.setenv(name, value)
+    pulse = Pulse(tmp_path)
+    try:
+        await pulse.start()
+        yield pulse
+    finally:
+        await pulse.stop()
+
+
+async def always(samples: Samples) -> AsyncIterator[Samples]:
+    while True:
+        yield samples
+
+
+async def loud(frames: AsyncGenerator[Samples, None], than: float) -> None:
+    """Returns when something is louder than this."""
+    async with asyncio.timeout(30):
+        while level(await anext(frames)) < than:
+            pass
+
+
+async def test_what_a_loudspeaker_says_is_heard_by_a_microphone_that_was_unplugged(pulse: Pulse) -> None:
+    samples = (tone()[:, 0] * 32767).astype(np.int16)
+    async with aclosing(from_device("microphone", again=0.1)) as frames:
+        for _ in range(2):
+            speaking = asyncio.create_task(to_device("loudspeaker", always(samples), RATE))
+            await loud(frames, -20)
+            speaking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await speaking
+            await pulse.tell("unload-module", "module-null-sink")
+            await pulse.tell("load-module", "module-null-sink", "sink_name=room")
