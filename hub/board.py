@@ -68,6 +68,15 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is against running the hub on a board, and what helps. `urgent` is what has to be mended first."""
+
+    what: str
+    mend: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """The model and the threads for a board, the largest other model that fits beside the rest, and what is against it."""
 
@@ -75,7 +84,7 @@ class Advice:
     threads: int
     larger: str = ""
     larger_threads: int = 1
-    warnings: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
 
 
 # What llama.cpp makes use of, by the names of /proc/cpuinfo.
@@ -113,23 +122,28 @@ def advise(board: Board) -> Advice:
     """What fits this board. The shipped model fits every one, and one thread is enough for it."""
     roomy = board.memory >= 2 * LARGE_BYTES and board.cores >= 4 and bool(_FAST & set(board.simd))
     larger, threads = (LARGE_MODEL, board.cores - 1) if roomy else ("", 1)
-    return Advice(DEFAULT, 1, larger, threads, tuple(_warnings(board)))
+    return Advice(DEFAULT, 1, larger, threads, tuple(_troubles(board)))
 
 
-def _warnings(board: Board) -> Iterator[str]:
+def _troubles(board: Board) -> Iterator[Trouble]:
+    power, degrees = board.power or Power(), board.temperature
     if board.architecture == "arm":
-        yield "the system is of 32 bit, for which little software is ready made: install the 64-bit one"
+        yield Trouble("the system is of 32 bit, for which little software is ready made", "install the 64-bit system")
     if not _FAST & set(board.simd):
-        yield "the processor has no AVX2 and no NEON dot product: sentences are read some times slower"
+        what = "the processor has no AVX2 and no NEON dot product: sentences are read some times slower"
+        yield Trouble(what, "a Raspberry Pi 4 or newer, or a PC of the last ten years")
     if 0 < board.memory < SMALL_BYTES:
-        yield f"{board.memory / 1e6:.0f} MB of memory are too few"
-    if board.power is not None and (board.power.undervoltage or board.power.undervoltage_before):
-        when = "is" if board.power.undervoltage else "was, since the last start,"
-        yield f"the supply voltage {when} too low: use the supply that was made for this board, and a short cable"
-    if board.temperature is not None and board.temperature >= HOT:
-        yield f"it has {board.temperature:.0f} degrees and slows down: give it air or a fan"
-    elif board.power is not None and board.power.throttled:
-        yield "it is slowed down by heat or by its supply: give it air, and the supply that was made for it"
+        yield Trouble(f"{board.memory / 1e6:.0f} MB of memory are too few", "a board with 1 GB or more")
+    if power.undervoltage or power.undervoltage_before:
+        when = "is" if power.undervoltage else "was, since the last start,"
+        mend = "the supply that was made for this board, and a short cable"
+        yield Trouble(f"the supply voltage {when} too low", mend, power.undervoltage)
+    if degrees is not None and degrees >= HOT:
+        yield Trouble(f"it has {degrees:.0f} degrees and slows down", "more air, or a fan", urgent=True)
+    elif power.throttled:
+        yield Trouble(
+            "it is slowed down by heat or by its supply", "more air, and the supply that was made for it", True
+        )
 
 
 def _text(path: Path) -> str:

@@ -226,6 +226,44 @@ def demo(
     _finish(lambda: showing.demo(settings, talk=not script_only and sys.stdin.isatty()))
 
 
+@app.command()
+def doctor(
+    as_json: Json = False,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a report without secrets, to be passed on.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Look at everything from the settings to a device's answer, and say what mends what is wrong; 0 means that all is well."""
+    from hub import installed
+
+    found = list(installed.findings())
+    if not as_json:
+        for finding in found:
+            typer.echo(finding.in_words())
+    if installed.blocked(found):
+        if as_json:
+            typer.echo(json.dumps({"well": False, "findings": [finding.as_dict() for finding in found]}, indent=1))
+        raise typer.Exit(1)
+    from hub import doctor as looking
+    from hub import logs
+
+    logs.set_up("error")
+    place = looking.Place(config)
+
+    async def work() -> int:
+        async for finding in looking.examine(place):
+            found.append(finding)
+            if not as_json:
+                typer.echo(finding.in_words())
+        typer.echo(looking.as_json(found) if as_json else f"\n{looking.verdict(found)}")
+        if bundle is not None:
+            looking.write(bundle, looking.bundle(place, found))
+        return 0 if looking.is_well(found) else 1
+
+    _finish(work)
+
+
 @settings_app.command("show")
 def settings_show(as_json: Json = False, config: Config = None) -> None:
     """Print every setting as it is in effect, without the password."""

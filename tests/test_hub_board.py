@@ -80,8 +80,9 @@ def test_the_bits_of_the_firmware_are_read(said: str, power: Power | None) -> No
 @pytest.mark.parametrize(("bits", "warned"), [("1", "is too low"), ("10000", "was"), ("4", "slowed down")])
 def test_a_weak_supply_is_told(pi5: Path, bits: str, warned: str) -> None:
     files(pi5, **{"sys__devices__platform__soc__soc:firmware__get_throttled": bits})
-    (warning,) = advise(look(pi5)).warnings
-    assert warned in warning
+    (trouble,) = advise(look(pi5)).troubles
+    assert warned in trouble.what
+    assert trouble.urgent is (bits != "10000")
 
 
 def test_without_the_kernels_file_the_tool_is_asked_and_then_the_alarm(pi5: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_jetson_is_known(tmp_path: Path) -> None:
     assert (board.maker, board.gpu, board.power) == (Maker.JETSON, "NVIDIA, built in", None)
     assert "NEON i8mm" in board.simd
     assert board.temperature == 85.5
-    assert "fan" in advise(board).warnings[0]
+    assert "fan" in advise(board).troubles[0].mend
 
 
 def test_a_pc_is_known(tmp_path: Path) -> None:
@@ -148,7 +149,8 @@ def test_a_small_old_board_is_told_what_it_lacks(tmp_path: Path) -> None:
     assert (board.architecture, board.simd, board.temperature) == ("arm", ("NEON",), None)
     advice = advise(board)
     assert (advice.model, advice.threads, advice.larger) == ("home", 1, "")
-    assert [word in said for word, said in zip(("64-bit", "dot product", "too few"), advice.warnings, strict=True)]
+    for word, trouble in zip(("32 bit", "dot product", "too few"), advice.troubles, strict=True):
+        assert word in trouble.what
 
 
 def test_only_what_all_cores_can_do_counts(tmp_path: Path) -> None:
@@ -177,8 +179,8 @@ def test_this_machine_is_known() -> None:
 
 def test_heat_is_told_from_the_limit_on(pi5: Path) -> None:
     board = look(pi5)
-    assert not advise(replace(board, temperature=HOT - 0.1)).warnings
-    assert advise(replace(board, temperature=HOT)).warnings
+    assert not advise(replace(board, temperature=HOT - 0.1)).troubles
+    assert advise(replace(board, temperature=HOT)).troubles
 
 
 def test_a_sensor_that_cannot_be_read_is_left_out(pi5: Path) -> None:
