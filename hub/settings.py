@@ -98,7 +98,7 @@ class VoiceSettings(BaseModel):
     hearing: str = "whisper-tiny.en"  # a folder; without a slash, one in the state folder's models
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
-    silence: Annotated[float, Field(ge=0.1, le=1.9)] = 0.4  # after the last word
+    silence: Annotated[float, Field(ge=0.1, le=1.9)] = 0.38  # after the last word
     patience: Annotated[float, Field(ge=1, le=60)] = 5.0  # for the first one
     longest: Annotated[float, Field(ge=2, le=28)] = 15.0  # Whisper's window of 30, less what is kept around it
 

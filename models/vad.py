@@ -96,7 +96,7 @@ class Phase(Enum):
 class Patience:
     """Times in seconds. `silence` ends an utterance; the longest pause within the commands that were measured has 0.3."""
 
-    silence: float = 0.4
+    silence: float = 0.38
     nothing: float = 5.0
     longest: float = 15.0
 
