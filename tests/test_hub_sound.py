@@ -11,6 +11,7 @@ import threading
 import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from ctypes.util import find_library
 from itertools import pairwise
 from pathlib import Path
 
@@ -334,6 +335,12 @@ async def test_a_listener_that_is_cancelled_lets_the_microphone_go() -> None:
     assert plug.open_now == 0
 
 
+def need_port_audio() -> None:
+    if find_library("portaudio") is None:
+        pytest.skip("PortAudio is not installed: apt-get install libportaudio2")
+    pytest.importorskip("sounddevice", reason="the extra `voice` is not installed")
+
+
 @pytest.fixture
 def alsa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """ALSA with a microphone that says the tone over and over, and a loudspeaker that writes into a file."""
@@ -348,8 +355,7 @@ def alsa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f'pcm.loudspeaker {{ type file slave.pcm null file "{heard}" format raw hint.show on }}\n'
     )
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
-    sounddevice = pytest.importorskip("sounddevice", reason="the extra `voice` and libportaudio2 are not installed")
-    assert sounddevice
+    need_port_audio()
     return heard
 
 
@@ -402,7 +408,7 @@ class Pulse:
 
 @pytest.fixture
 async def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pulse]:
-    pytest.importorskip("sounddevice", reason="the extra `voice` and libportaudio2 are not installed")
+    need_port_audio()
     plugin = any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
     if not (plugin and shutil.which("pulseaudio") and shutil.which("pactl")):
         pytest.skip("no sound server: apt-get install pulseaudio pulseaudio-utils libasound2-plugins")

@@ -43,8 +43,8 @@ def test_an_utterance_ends_soon_after_its_last_frame() -> None:
 def test_a_pause_shorter_than_the_silence_tears_nothing() -> None:
     endpoint, _ = run(shown("0000" + "dfed" * 3 + "21" * 5 + "cfed" * 3 + SILENCE))
     assert (endpoint.phase, endpoint.began, endpoint.ended) == (Phase.ENDED, 4, 38)
-    longer, _ = run(shown("0000" + "dfed" * 3 + "21" * 5 + "cfed" * 3 + SILENCE), Patience(silence=0.3))
-    assert longer.ended == 16
+    hasty, _ = run(shown("0000" + "dfed" * 3 + "21" * 5 + "cfed" * 3 + SILENCE), Patience(silence=0.3))
+    assert hasty.ended == 16
 
 
 def test_nobody_says_anything() -> None:
