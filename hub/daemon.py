@@ -22,6 +22,7 @@ from devices.house import Happening, House
 from devices.link import Inbox, Link, LinkError
 from hub.chores import rings
 from hub.logs import FIELDS
+from hub.notify import living
 from hub.pipeline import Pipeline
 from hub.reading import Completer, open_completer
 from hub.schedule import TOO_LATE, Delayed, Due, Schedule
@@ -105,7 +106,7 @@ async def settled(link: Link, house: House) -> None:
 
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
     """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
-    async with opened(settings, serve=True, must_connect=False, completer=completer) as hub:
+    async with opened(settings, serve=True, must_connect=False, completer=completer) as hub, living():
         await serve(hub, stop)
     log.info("stopped")
 
