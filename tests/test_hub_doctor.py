@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
@@ -249,6 +250,43 @@ async def test_a_model_that_cannot_read_is_named(place: Place, tmp_path: Path, k
     assert found["model"].level is Level.NOTE  # nothing is known of it
     assert found["sentence"].level is Level.WRONG
     assert what in found["sentence"].what
+
+
+def with_hearing(place: Place, folder: Path | str) -> Place:
+    assert place.config is not None
+    place.config.write_text(f"{place.config.read_text()}\n[voice]\nhearing = {json.dumps(str(folder))}\n")
+    return place
+
+
+async def test_speech_that_is_not_set_up_is_a_note(place: Place, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper", reason="the extra `voice` is not installed")
+    finding = (await look(place))["hearing"]
+    assert (finding.level, finding.mend) == (Level.NOTE, "hub model fetch whisper-tiny.en")
+    finding = (await look(with_hearing(place, tmp_path / "none")))["hearing"]
+    assert (finding.level, finding.mend) == (Level.NOTE, "name its folder under [voice] hearing")
+
+
+async def test_a_model_of_speech_opens_or_is_named(place: Place, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper", reason="the extra `voice` is not installed")
+    ears = importlib.import_module("hub.ears")
+    ears.write(tmp_path / "ears", "turn on the light")
+    with_hearing(place, tmp_path / "ears")
+    assert (await look(place))["hearing"].level is Level.FINE
+    (tmp_path / "ears" / "model.bin").write_bytes(b"damaged")
+    finding = (await look(place))["hearing"]
+    assert finding.level is Level.WRONG
+    assert "damaged" in finding.what
+
+
+async def test_a_fetched_model_of_speech_that_is_damaged_is_named(place: Place, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper", reason="the extra `voice` is not installed")
+    folder = tmp_path / "state" / "models" / "whisper-tiny.en"
+    folder.mkdir(parents=True)
+    for pin in PINS["whisper-tiny.en"]:
+        (folder / pin.name).write_bytes(b"{}")
+    finding = (await look(place))["hearing"]
+    assert (finding.level, finding.mend) == (Level.WRONG, "hub model fetch whisper-tiny.en")
+    assert "SHA-256" in finding.what
 
 
 # -- the broker

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import sys
 import threading
 import tomllib
@@ -333,3 +334,29 @@ async def test_at_a_terminal_the_bar_is_seen(config: Path, tmp_path: Path) -> No
     assert "####" in seen
     assert "0.3 of 0.3 MB" in seen
     assert process.returncode == 1
+
+
+async def test_ctrl_c_keeps_what_has_come(config: Path, tmp_path: Path) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 668788096\r\n\r\n" + b"x" * 100_000)
+        await reader.read()  # until the other side goes away
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    async with server:
+        mirror = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hub", "model", "fetch", "tinyllama-chat"),
+            *("--mirror", mirror, "--config", str(config)),
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        folder = tmp_path / "state" / "models" / "tinyllama-chat"
+        async with asyncio.timeout(60):
+            while not [file for file in folder.glob("*.part") if file.stat().st_size == 100_000]:
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode() == "Stopped; what has come is kept, and the same command goes on from there.\n"
+    assert [file.suffix for file in folder.iterdir()] == [".part"]

@@ -9,10 +9,14 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import gguf
@@ -292,6 +296,16 @@ def test_a_redirect_that_leads_nowhere_is_an_error(
     with pytest.raises(ModelError, match=what):
         fetch(PIN, tmp_path, source=site.url, patience=patience)
     assert not (tmp_path / "weights.gguf").exists()
+
+
+def test_a_redirect_never_leaves_the_protected_line() -> None:
+    asked = urllib.request.Request("https://hub.example/file", headers={"Range": "bytes=5-"})
+    told = (asked, BytesIO(), 302, "Found", HTTPMessage())
+    on = files._Redirects().redirect_request(*told, "https://store.example/file")
+    assert on is not None
+    assert on.headers == asked.headers
+    with pytest.raises(urllib.error.HTTPError, match="unprotected"):
+        files._Redirects().redirect_request(*told, "http://store.example/file")
 
 
 def test_a_page_of_the_network_is_told_from_a_file(site: Site, tmp_path: Path) -> None:
