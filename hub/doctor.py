@@ -88,7 +88,7 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
         for about in ("state", "model", "sentence", "hearing", "broker", "devices"):
             yield skipped(about, "not looked at: the settings first")
         return
-    yield _state(settings)
+    yield _state(settings, place)
     model = _model(settings)
     yield model
     if model.level is Level.WRONG:
@@ -160,9 +160,12 @@ def _open(path: Path) -> bool:
         return False
 
 
-def _state(settings: Settings) -> Finding:
-    """The folder of timers and lists, or where it will be made."""
+def _state(settings: Settings, place: Place) -> Finding:
+    """The folder of timers, lists and models, or where it will be made."""
     folder = settings.folder().absolute()
+    if fetching.hidden(place.file, folder):
+        what = f"{folder} is in a home folder, which the service may not read"
+        return wrong("state", what, f"{fetching.ELSEWHERE}: sudo nano {place.file}")
     there = next(path for path in (folder, *folder.parents) if path.exists())
     quoted = shlex.quote(str(folder))
     if not there.is_dir():

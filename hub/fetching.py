@@ -23,6 +23,7 @@ from models.files import ABOUT, DEFAULT, HUB, PINS, About, Patience, Pin, defaul
 
 BACKUP = ".bak"  # behind the name of the settings file
 AGAIN = "a hub that runs takes it up when it starts again: sudo systemctl restart hub"
+ELSEWHERE = 'set state_folder = "/var/lib/hub"'
 _BAR = 24  # characters
 _EVERY = 0.1  # seconds between two states of the bar
 
@@ -185,14 +186,22 @@ async def use(settings: Settings, config: Path | None, name: str, shelf: Shelf) 
     Raises HubError, SettingsError and ModelError; nothing is changed then.
     """
     wanted = _wanted(shelf, name)
+    place = files.find(config) or files.user_file()
+    if wanted != DEFAULT and hidden(place, Path(wanted)):
+        raise HubError(f"{wanted} is in a home folder, which the service may not read: {ELSEWHERE} in {place}")
     model = settings.model.model_copy(update={"file": wanted})
     async with open_completer(settings.model_copy(update={"model": model})):
         pass
-    place = files.find(config) or files.user_file()
     if wanted == settings.model.file:
         return f"{name} is the model of {place} already, and it opens."
     change(place, "model", "file", wanted)
     return f"{name} is the hub's model now, in {place}; {AGAIN}"
+
+
+def hidden(config: Path, path: Path) -> bool:
+    """Whether these settings are those of the service, and the path is where deploy/hub.service may not look."""
+    homes = (Path.home(), Path("/home"))
+    return config == files.SYSTEM_FILE and any(path.is_relative_to(home) for home in homes)
 
 
 def _wanted(shelf: Shelf, name: str) -> str:

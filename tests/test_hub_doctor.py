@@ -184,6 +184,16 @@ async def test_a_state_folder_that_cannot_be_is_named(place: Place, tmp_path: Pa
     assert "is a file" in finding.what
 
 
+async def test_a_state_that_the_service_cannot_reach_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place.config is not None
+    monkeypatch.setattr(doctor.files, "SYSTEM_FILE", place.config)
+    assert (await look(place))["state"].level is Level.FINE
+    monkeypatch.setenv("HOME", str(place.config.parent))
+    finding = (await look(place))["state"]
+    assert finding.level is Level.WRONG
+    assert 'state_folder = "/var/lib/hub"' in finding.mend
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the system's manager may write everywhere")
 async def test_a_state_folder_of_somebody_else_is_named(place: Place, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o500)

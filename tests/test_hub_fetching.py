@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from hub import HubError
+from hub import settings as files
 from hub.fetching import Bar, Shelf, bar, change, changed, entries, fetched, removed, shelf, table, use
 from hub.settings import ModelSettings, Settings, SettingsError, load
 from models import ModelError
@@ -207,6 +208,18 @@ async def test_a_model_that_does_not_open_changes_nothing(mine: Shelf, stick: st
             await use(load(config), config, name, mine)
     assert config.read_bytes() == before
     assert not config.with_name("hub.toml.bak").exists()
+
+
+async def test_the_service_is_given_no_model_that_it_cannot_read(
+    mine: Shelf, stick: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched(mine, "small", stick, nothing)
+    monkeypatch.setattr(files, "SYSTEM_FILE", config)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(HubError, match="may not read"):
+        await use(load(config), config, "small", mine)
+    monkeypatch.setenv("HOME", str(tmp_path / "other"))
+    assert "small is the hub's model now" in await use(load(config), config, "small", mine)
 
 
 # -- the settings file
