@@ -89,6 +89,8 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
             yield skipped(about, "not looked at: the settings first")
         return
     yield _state(settings, place)
+    for finding in _threads(settings, place):
+        yield finding
     model = _model(settings)
     yield model
     if model.level is Level.WRONG:
@@ -105,8 +107,11 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
 
 def _machine(place: Place) -> Iterator[Finding]:
     found = board.look(place.root)
+    advice = board.advise(found)
+    larger = f"; {advice.larger} would fit too, with {advice.larger_threads} threads" if advice.larger else ""
     yield fine("board", found.in_words())
-    for trouble in board.advise(found).troubles:
+    yield fine("board", f"the model for it is {advice.model}, with {advice.threads} thread{larger}")
+    for trouble in advice.troubles:
         yield (wrong if trouble.urgent else note)("board", trouble.what, trouble.mend)
     yield _clock(place.clock())
     if 0 < found.available < FREE_MEMORY:
@@ -205,6 +210,15 @@ def _model(settings: Settings) -> Finding:
     except OSError as error:
         return wrong("model", f"{settings.model.file}: cannot be read ({error.strerror})", again)
     return fine("model", f"{name or path}, {path.stat().st_size / 1e6:,.1f} MB, as its card says")
+
+
+def _threads(settings: Settings, place: Place) -> Iterator[Finding]:
+    """Threads wait for each other: where another program has one of their cores, a command takes minutes."""
+    cores = board.look(place.root).cores
+    for table, wanted in (("model", settings.model.threads), ("voice", settings.voice.threads)):
+        if wanted > 1 and wanted >= cores:
+            what = f"{wanted} threads for {table} on {cores} cores: any other busy program makes it very slow"
+            yield note("threads", what, f"threads = {max(1, cores - 1)} under [{table}]: sudo nano {place.file}")
 
 
 async def _sentence(settings: Settings) -> Finding:

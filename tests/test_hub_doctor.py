@@ -262,6 +262,17 @@ async def test_a_model_that_cannot_read_is_named(place: Place, tmp_path: Path, k
     assert what in found["sentence"].what
 
 
+async def test_threads_on_every_core_are_a_note(place: Place) -> None:
+    assert place.config is not None
+    text = place.config.read_text()
+    place.config.write_text(f"{text}\n[model]\nthreads = 3\n[voice]\nthreads = 3\n")
+    assert not [f for f in (await look(place)).findings if f.about == "threads"]
+    place.config.write_text(f"{text}\n[model]\nthreads = 4\n")
+    finding = (await look(place))["threads"]
+    assert finding.level is Level.NOTE
+    assert finding.mend.startswith("threads = 3 under [model]")
+
+
 def with_hearing(place: Place, folder: Path | str) -> Place:
     assert place.config is not None
     place.config.write_text(f"{place.config.read_text()}\n[voice]\nhearing = {json.dumps(str(folder))}\n")
