@@ -17,7 +17,7 @@ from hub.settings import Settings
 from intents.grammar import grammar
 from intents.line import NONE
 from intents.prompt import ASK, prompt
-from models import ModelError
+from models import LengthError, ModelError
 from models.cache import ParseCache
 from models.completion import Completion, Primer
 from models.files import default_model, resolve_model
@@ -45,9 +45,12 @@ class Reader:
         self.ms_write = 0.0
 
     async def __call__(self, words: list[str]) -> tuple[str, float]:
-        """The line, and how sure the model is of it. Raises ModelError."""
+        """The line, and how sure the model is of it: "" and 0 for words that it cannot get to an end with. Raises ModelError."""
         started = time.perf_counter()
-        completion = await self._completer.complete(prompt(words), grammar(words))
+        try:
+            completion = await self._completer.complete(prompt(words), grammar(words))
+        except LengthError:
+            return "", 0.0
         self.ms_write = completion.ms_write
         self.ms_read = (time.perf_counter() - started) * 1000 - self.ms_write  # with the way to the child and back
         return completion.text, completion.confidence

@@ -83,11 +83,11 @@ class ModelSettings(BaseModel):
 
 
 class SafetySettings(BaseModel):
-    """How sure the model must be (its least sure word, 0 to 1) before something is done."""
+    """How sure the model must be (the share of such readings that is right, 0 to 1) before something is done."""
 
     model_config = _STRICT
-    sure: Annotated[float, Field(ge=0, le=1)] = 0.3
-    sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.6
+    sure: Annotated[float, Field(ge=0, le=1)] = 0.2
+    sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class VoiceSettings(BaseModel):

@@ -87,6 +87,8 @@ def _meant_for_others(parse: Parse, scene: _Scene) -> Parse:
     """The verb of the robot or the scene that is named, where nothing of that name has the verb that was read."""
     if parse.intent == "set" and not {"to", "by", "down"} & parse.slots.keys():
         return _set_up(parse, scene)
+    if parse.intent == "set_mode":
+        return _scene_as_mode(parse, scene)
     what, where = parse.slots.get("what", ""), parse.slots.get("where")
     others = _ROBOTS.get(parse.intent, ())
     if not what or not others or find(scene.index, what, where, scene.area, _FITS[parse.intent]).devices:
@@ -95,6 +97,15 @@ def _meant_for_others(parse: Parse, scene: _Scene) -> Parse:
         if len(find(scene.index, what, where, scene.area, _is(kind)).devices) == 1:
             return Parse(intent, parse.slots)
     return parse
+
+
+def _scene_as_mode(parse: Parse, scene: _Scene) -> Parse:
+    """A room is brought into a mode that nothing in it has, and a scene of the home is called so."""
+    what, to = parse.slots.get("what") or parse.slots.get("where", ""), parse.slots.get("to", "")
+    if not to or scene.index.place(what) is None:
+        return parse
+    scenes = find(scene.index, to, None, None, _is(Kind.SCENE, Kind.SCRIPT)).devices
+    return Parse("activate", {"what": to}) if len(scenes) == 1 else parse
 
 
 def _set_up(parse: Parse, scene: _Scene) -> Parse:
@@ -230,7 +241,7 @@ def _preferred(parse: Parse, scene: _Scene, fits: Fits, what: str, where: str | 
     if (
         parse.intent in ("turn_on", "turn_off", "toggle", "activate", "set")
         and not phrase.rest
-        and (phrase.areas or phrase.floors)
+        and (phrase.areas or phrase.floors or phrase.here)
     ):
         if "everything" in words_of(what) or "devices" in what:
             return _can(Capability.ON_OFF)
@@ -535,6 +546,8 @@ def _lists(parse: Parse, scene: _Scene) -> Wish:
     if not bare and len(todo) != 1:
         found = Found()
     if said and not found.devices:
+        if parse.intent == "list_add" and bare == said and not todo:
+            raise _StopError(Trouble(Because.NOT_UNDERSTOOD, said, parse.intent))  # nobody called it a list
         # "The list" of a home with several or none is the one that everybody has.
         slots["list"] = bare or "shopping"
     return Wish(parse.intent, tuple(d.id for d in found.devices[:1]), slots)

@@ -104,6 +104,8 @@ def _temperature(index: Index, what: str, where: str, area: str | None) -> tuple
 def _about(index: Index, what: str, quantity: str, state: str, where: str, area: str | None) -> tuple[Device, ...]:
     words = f"{what} {quantity} {state}"
     phrase = index.phrase(what)
+    if (phrase.areas or phrase.floors) and not phrase.rest and (found := _by_sense(index, state, what)):
+        return found  # whether a room is occupied
     named = () if phrase.plural and len(phrase.rest) == 1 else _named(index, what, quantity, state)
     if named:
         return named

@@ -27,7 +27,7 @@ from llguidance import LLMatcher, LLTokenizer
 from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
-from models import ModelError
+from models import LengthError, ModelError
 from models.calibration import calibration_of
 from models.completion import Completion, Primer
 
@@ -116,12 +116,14 @@ class LanguageModel:
 
         `guess`, a text that the answer may be, is read with the prompt in one batch; what is right of it then need not be
         written token by token, and what is wrong of it is forgotten: the answer is the model's own either way. Raises
-        ModelError for a grammar that is not one, and for a prompt or an answer that is too long.
+        ModelError for a grammar that is not one, LengthError for a prompt or an answer that is too long.
         """
         start = time.perf_counter()
         tokens = [*self._head, *self.tokenize(self._lead + prompt)]
         if len(tokens) + max_tokens > self._room:
-            raise ModelError(f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}")
+            raise LengthError(
+                f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}"
+            )
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         line = _Line(guess.encode(), max_tokens, *self._forced(matcher))
         ahead = self._ahead(line)
@@ -144,7 +146,7 @@ class LanguageModel:
         at = 0  # of these rows
         while not matcher.is_stopped():
             if len(line.tokens) >= line.most:
-                raise ModelError(f"the answer is longer than {line.most} tokens")
+                raise LengthError(f"the answer is longer than {line.most} tokens")
             token, logprob = self._choose(matcher, rows[at])
             if token == self._eos:
                 break

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
-from models import ModelError
+from models import LengthError, ModelError
 from models.calibration import Calibration
 from models.completion import Completion, Primer
 
@@ -239,7 +239,7 @@ class _Child:
             raise _DiedError(await self._cause())
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise ModelError(reply["error"])
+            raise (LengthError if reply.get("long") else ModelError)(reply["error"])
         return reply
 
     async def kill(self) -> None:
@@ -296,7 +296,7 @@ def main() -> None:
             try:
                 _reply(replies, asdict(model.complete(**json.loads(line))))
             except ModelError as error:
-                _reply(replies, {"error": str(error)})
+                _reply(replies, {"error": str(error), "long": isinstance(error, LengthError)})
 
 
 def _open(opening: dict[str, Any]) -> LanguageModel:

@@ -357,11 +357,20 @@ def gone(pid: int) -> bool:
         os.close(descriptor)
 
 
+def loads(pid: int) -> bool:
+    """Whether this is a worker's child: other tests leave other children behind."""
+    try:
+        return b"models.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 async def children(but: int = 0) -> list[int]:
-    """This process's children, once there are any beside `but`."""
+    """This process's children that load models, once there are any beside `but`."""
     while True:
         tasks = Path("/proc/self/task").glob("*/children")
-        if found := [int(pid) for task in tasks for pid in task.read_text().split() if int(pid) != but]:
+        pids = [int(pid) for task in tasks for pid in task.read_text().split()]
+        if found := [pid for pid in pids if pid != but and loads(pid)]:
             return found
         await asyncio.sleep(0.005)
 

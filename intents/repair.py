@@ -1,0 +1,176 @@
+"""What the model copied a little wrong, put right by what the words themselves say: each of them belongs to one slot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from intents.line import Parse
+from intents.values import duration, number
+
+Words = Sequence[str]
+
+# What is played, as people call it; "tv show" before "show".
+CLASSES = tuple(
+    tuple(name.split())
+    for name in (
+        "tv show|tv series|radio station|radio show|audio book|album|artist|audiobook|band|episode|film|movie|playlist|"
+        "podcast|series|show|singer|song|station|track"
+    ).split("|")
+)
+# How a thing can be, in one word, where a question says so behind its name.
+_STATES = frozenset(
+    "open closed shut on off locked unlocked gone home away running playing charging connected wet dry ajar".split()
+)
+_AMOUNT = re.compile(r"(?P<what>.+?) (?P<amount>(?:(?!the\b)\S+ ){1,3}(?:degrees?|percent|%))")
+_SMALL = frozenset("a an the some any my this that another more".split())
+_PLAY = frozenset("play put start watch stream listen hear see shuffle queue".split())
+
+
+def repaired(parse: Parse, said: Words) -> Parse:
+    """The parse of the words that were said, with each word in one slot and values whole."""
+    for repair in (_delay, _state, _amount, _place, _lasting, _played):
+        parse = repair(parse, said)
+    return parse
+
+
+def count(said: Words, run: Words) -> int:
+    """How often the run of words occurs among the words."""
+    return sum(list(said[i : i + len(run)]) == list(run) for i in range(len(said) - len(run) + 1))
+
+
+def _delay(parse: Parse, _: Words) -> Parse:
+    """The delay is no part of what is to be done after it."""
+    command, delay = parse.slots.get("command", ""), parse.slots.get("for", "")
+    rest = re.sub(rf" ?\b(in|after) {re.escape(delay)}$", "", command) if delay else ""
+    return _with(parse, command=rest) if rest else parse
+
+
+def _state(parse: Parse, said: Words) -> Parse:
+    """Whether "the garage open" is open, the "bedroom maximum" at maximum: the state or value is no part of the name."""
+    what = _span(parse, "what")
+    for slot in ("state", "to"):
+        span = _span(parse, slot)
+        if span and len(what) > len(span) and what[-len(span) :] == span and count(said, span) == 1:
+            return _with(parse, what=" ".join(what[: -len(span)]))
+    if (
+        parse.intent == "get_state"
+        and len(what) > 1
+        and what[-1] in _STATES
+        and said[-1] == what[-1]
+        and "state" not in parse.slots
+    ):
+        return _with(parse, what=" ".join(what[:-1]), state=what[-1])
+    return parse
+
+
+def _amount(parse: Parse, _: Words) -> Parse:
+    """ "Lower the thermostat three degrees": nothing is called a thermostat three degrees."""
+    found = _AMOUNT.fullmatch(parse.slots.get("what", ""))
+    if not parse.intent.startswith("set") or {"to", "by"} & parse.slots.keys() or found is None:
+        return parse
+    what, amount = found["what"].split(), found["amount"].split()
+    while amount and number(" ".join(amount[:-1])) is None:
+        what.append(amount.pop(0))
+    if len(amount) < 2:
+        return parse
+    slot = "by" if {"up", "down"} & parse.slots.keys() else "to"
+    return _with(parse, **{"what": " ".join(what), slot: " ".join(amount)})
+
+
+def _place(parse: Parse, said: Words) -> Parse:
+    """A room that was copied out of the thing's own name is no place beside it; nor is the whole name, "front door"."""
+    what, where = _span(parse, "what"), _span(parse, "where")
+    if not where or not what:
+        return parse
+    if count(what, where) and count(said, where) == 1:
+        return _without(parse, "where")
+    if len(where) > len(what) and where[-len(what) :] == what and count(said, what) == 1:
+        return _with(_without(parse, "where"), what=" ".join(where))
+    return parse
+
+
+def _lasting(parse: Parse, said: Words) -> Parse:
+    """All of "1 hour 15 minutes and 30 seconds": a timer for less than was said would ring too early."""
+    at = _where(said, _span(parse, "for"))
+    if parse.intent != "timer_start" or at is None:
+        return parse
+    start, end = at
+    first = max(range(max(0, start - 4), start + 1), key=lambda n: (duration(" ".join(said[n:end])) or 0, n))
+    last = max(range(end, min(len(said), end + 4) + 1), key=lambda n: (duration(" ".join(said[first:n])) or 0, -n))
+    return _with(parse, **{"for": " ".join(said[first:last])})
+
+
+def _played(parse: Parse, said: Words) -> Parse:
+    """What is played is one run of words, and of what class it is stands before it or behind it."""
+    if parse.intent != "play_media" or "query" not in parse.slots:
+        return parse
+    run = _where(said, _span(parse, "query"))
+    if run is None:
+        return parse
+    start, end = run
+    kind = tuple(_span(parse, "class"))
+    for slot in ("class", "where"):  # copied out of the title, where nothing stands between them
+        at = _where(said, _span(parse, slot))
+        known = slot == "class" and kind in CLASSES
+        if at is None or known or (at[0] > end or at[1] < start) or set(said[at[0] : at[1]]) & _PLAY:
+            continue
+        start, end = min(start, at[0]), max(end, at[1])
+    slots = {k: v for k, v in parse.slots.items() if k not in ("class", "where")}
+    where = _where(said, _span(parse, "where"))
+    if where is not None and (where[0] >= end or where[1] <= start) and not set(said[where[0] : where[1]]) & _PLAY:
+        slots["where"] = parse.slots["where"]
+    what = _where(said, _span(parse, "what"))
+    if what is not None and what[0] < end <= what[1]:  # "the office on the tv" is played on the tv
+        rest = [w for w in said[end : what[1]] if w not in ("on", "in", "the", "my")]
+        slots = {**slots, "what": " ".join(rest)} if rest else {k: v for k, v in slots.items() if k != "what"}
+    query = list(said[start:end])
+    if kind in CLASSES:
+        slots["class"] = " ".join(kind)
+        behind = list(said[end : end + len(kind)]) == list(kind)
+        query = query[1:] if behind and query[0] == "the" and len(query) > 1 else query
+    else:
+        query, name = _classed(query)
+        name = name or _beside(said, start, end)
+        slots |= {"class": name} if name else {}
+    return replace(parse, slots={**slots, "query": " ".join(query)})
+
+
+def _beside(said: Words, start: int, end: int) -> str:
+    """The class that stands right behind the title, or right before it."""
+    found = (
+        n for n in CLASSES if tuple(said[end : end + len(n)]) == n or tuple(said[max(0, start - len(n)) : start]) == n
+    )
+    return " ".join(next(found, ()))
+
+
+def _classed(query: list[str]) -> tuple[list[str], str]:
+    """ "The movie Inception" and "the Inception movie": the title, and what it is."""
+    bare = query[1:] if query[0] in ("the", "my", "some") and len(query) > 1 else query
+    for name in CLASSES:
+        if len(bare) > len(name) and not (len(bare) == len(name) + 1 and _SMALL & set(bare)):
+            if tuple(bare[: len(name)]) == name:
+                return bare[len(name) :], " ".join(name)
+            if tuple(bare[-len(name) :]) == name:
+                return (query if query[0] == "my" else bare)[: -len(name)], " ".join(name)
+    return query, ""
+
+
+def _span(parse: Parse, slot: str) -> list[str]:
+    return parse.slots.get(slot, "").split()
+
+
+def _where(said: Words, run: Words) -> tuple[int, int] | None:
+    """From where to where the run stands among the words, the first time."""
+    if not run:
+        return None
+    return next(((i, i + len(run)) for i in range(len(said)) if list(said[i : i + len(run)]) == list(run)), None)
+
+
+def _with(parse: Parse, **slots: str) -> Parse:
+    return replace(parse, slots={**parse.slots, **slots})
+
+
+def _without(parse: Parse, name: str) -> Parse:
+    return replace(parse, slots={slot: span for slot, span in parse.slots.items() if slot != name})
