@@ -55,8 +55,8 @@ _MAGIC = b"GGUF"
 class LanguageModel:
     """One GGUF file in memory. Not for several threads at once. `threads`: leave a core to the rest of the house.
 
-    `fingerprint` names all that an answer depends on beside the prompt and the grammar: the file, the engines, the text
-    of the primer. `primed` says whether that text is read before each prompt.
+    `fingerprint` names all that an answer depends on beside the prompt and the grammar: the file, the curve
+    of its card, the engines, the text of the primer. `primed` says whether that text is read before each prompt.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, primer: Primer | None = None) -> None:
@@ -78,7 +78,8 @@ class LanguageModel:
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
             self._lead = ""
-            self.fingerprint = f"{digest.result()} {_engines()}"
+            curve = hashlib.sha256(repr(self._calibration.points).encode()).hexdigest()
+            self.fingerprint = f"{digest.result()} {curve} {_engines()}"
             self.primed = primer is not None and len(self.tokenize(primer.unless)) != 1
             if primer is not None and self.primed:
                 self._prime(primer)

@@ -197,7 +197,12 @@ def test_what_changes_an_answer_changes_the_fingerprint(folder: Path, stranger: 
             prints.append(other.fingerprint)
     with LanguageModel(folder / "random.gguf") as again:
         assert again.fingerprint == model.fingerprint
-    assert len(set(prints)) == 4
+    carded = folder / "carded.gguf"
+    carded.write_bytes((folder / "random.gguf").read_bytes())
+    carded.with_suffix(".json").write_text('{"calibration": [[0, 0], [0.8, 0.6], [1, 0.9]]}')
+    with LanguageModel(carded) as other:
+        prints.append(other.fingerprint)
+    assert len(set(prints)) == 5
     assert all("llama-cpp-python=" in each and "llguidance=" in each for each in prints)
 
 
