@@ -227,8 +227,9 @@ def _ours(model: Told, small: LanguageModel | None, said: str, line: str) -> flo
 
 def _high(model: llama_cpp.Llama, said: str, answer: tuple[str, str, int | None]) -> float:
     """Milliseconds of the high-level call, which writes as many tokens as the right answer has."""
-    fields = dict(zip(("intent", "device", "value"), answer, strict=True))
-    length = len(model.tokenize(json.dumps(fields).encode(), add_bos=False))
+    intent, target, value = answer
+    action = {"intent": intent, "targets": [target], "slots": {} if value is None else {"value": value}}
+    length = len(model.tokenize(json.dumps({"actions": [action]}).encode(), add_bos=False))
     before = time.perf_counter()
     model.create_chat_completion(
         [{"role": "system", "content": SYSTEM}, {"role": "user", "content": said}],
@@ -242,17 +243,22 @@ def _high(model: llama_cpp.Llama, said: str, answer: tuple[str, str, int | None]
 INTENTS = ("turn_on", "turn_off", "set", "open", "close", "lock", "unlock", "set_temperature", "get_state",
            "get_temperature")  # fmt: skip
 SYSTEM = (
-    "You control a smart home. Answer with JSON: the intent, the device and a value where there is one. "
+    "You control a smart home. Answer with JSON: a list of actions, each with the intent, the targets and its slots. "
     f"Intents: {', '.join(INTENTS)}. Devices: " + "; ".join(f"{n} ({kind}, {room})" for n, kind, room in DEVICES)
 )
-SCHEMA = {
+ACTION = {
     "type": "object",
     "properties": {
         "intent": {"enum": list(INTENTS)},
-        "device": {"enum": [name for name, _, _ in DEVICES]},
-        "value": {"type": ["integer", "null"]},
+        "targets": {"type": "array", "items": {"enum": [name for name, _, _ in DEVICES]}},
+        "slots": {"type": "object", "properties": {"value": {"type": "integer"}}},
     },
-    "required": ["intent", "device", "value"],
+    "required": ["intent", "targets", "slots"],
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {"actions": {"type": "array", "items": ACTION}},
+    "required": ["actions"],
 }
 
 

@@ -69,11 +69,8 @@ class LanguageModel:
             self._model = _load(path)
         try:
             self._vocab = _given(llama_cpp.llama_model_get_vocab(self._model), "it has no vocabulary")
-            self._context = _context(self._model, threads)
             self._size = llama_cpp.llama_vocab_n_tokens(self._vocab)
             self._eos = llama_cpp.llama_vocab_eos(self._vocab)
-            self._room = min(llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_model_n_ctx_train(self._model))
-            self._batch = _batch(llama_cpp.llama_n_batch(self._context))
             self._tokenizer = _tokenizer(self._vocab, self._size)
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
@@ -81,6 +78,15 @@ class LanguageModel:
             curve = hashlib.sha256(repr(self._calibration.points).encode()).hexdigest()
             self.fingerprint = f"{digest.result()} {curve} {_engines()}"
             self.primed = primer is not None and len(self.tokenize(primer.unless)) != 1
+            if primer is not None and self.primed:
+                self._head += self.tokenize(primer.text)
+            # Each token of room costs memory, so behind a primer there is room for an utterance and no more.
+            self._room = min(
+                llama_cpp.llama_model_n_ctx_train(self._model),
+                len(self._head) + MIN_ROOM if self.primed else MAX_CONTEXT,
+            )
+            self._context = _context(self._model, self._room, threads)
+            self._batch = _batch(llama_cpp.llama_n_batch(self._context))
             if primer is not None and self.primed:
                 self._prime(primer)
         except BaseException:
@@ -170,7 +176,6 @@ class LanguageModel:
 
     def _prime(self, primer: Primer) -> None:
         """Put the primer's text into the KV cache, from its file or by reading it. Raises ModelError."""
-        self._head += self.tokenize(primer.text)
         # Behind the primer a prompt begins with a space; most tokenizers put one before each text, the others are given it.
         self._lead = "" if self._tokenizer.decode_bytes(self.tokenize("a")).startswith(b" ") else " "
         if len(self._head) + MIN_ROOM > self._room:
@@ -355,9 +360,9 @@ def _load(path: Path) -> Any:
     return _given(model, f"{path}: damaged or not a model that llama.cpp can run; fetch it again ({reason})")
 
 
-def _context(model: Any, threads: int) -> Any:
+def _context(model: Any, room: int, threads: int) -> Any:
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = min(llama_cpp.llama_model_n_ctx_train(model), MAX_CONTEXT)
+    params.n_ctx = room
     params.n_batch = params.n_ctx
     params.n_ubatch = min(params.n_ctx, BATCH)
     params.n_seq_max = 1
