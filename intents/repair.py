@@ -24,15 +24,26 @@ _STATES = frozenset(
     "open closed shut on off locked unlocked gone home away running playing charging connected wet dry ajar".split()
 )
 _AMOUNT = re.compile(r"(?P<what>.+?) (?P<amount>(?:(?!the\b)\S+ ){1,3}(?:degrees?|percent|%))")
+_EXCEPTING = frozenset(
+    "except excepting but besides apart other excluding aside save not without only leave minus bar".split()
+)
 _SMALL = frozenset("a an the some any my this that another more".split())
+# What stands between the verb and the title, and behind the title.
+_AFTER_PLAY = frozenset("me us on to some a bit of now please".split())
+_CLOSING = frozenset(
+    "please now on in at from through via over by the my our this that thanks again for me us tonight today right".split()
+)
 _PLAY = frozenset("play put start watch stream listen hear see shuffle queue".split())
 
 
-def repaired(parse: Parse, said: Words) -> Parse:
-    """The parse of the words that were said, with each word in one slot and values whole."""
-    for repair in (_delay, _state, _amount, _place, _lasting, _played):
+def repaired(parse: Parse, said: Words, *, alone: bool = True) -> Parse:
+    """The parse of the words that were said, with each word in one slot and values whole.
+
+    `alone`: it is the only order of the sentence, so that words of no slot are nobody else's.
+    """
+    for repair in (_delay, _state, _amount, _exception, _place, _lasting):
         parse = repair(parse, said)
-    return parse
+    return _played(parse, said, alone)
 
 
 def count(said: Words, run: Words) -> int:
@@ -79,6 +90,13 @@ def _amount(parse: Parse, _: Words) -> Parse:
     return _with(parse, **{"what": " ".join(what), slot: " ".join(amount)})
 
 
+def _exception(parse: Parse, said: Words) -> Parse:
+    """Nothing is excepted where no word says so: "all lights off in the attic" is about the attic."""
+    if "but" not in parse.slots or "where" in parse.slots or _EXCEPTING & set(said):
+        return parse
+    return _with(_without(parse, "but"), where=parse.slots["but"])
+
+
 def _place(parse: Parse, said: Words) -> Parse:
     """A room that was copied out of the thing's own name is no place beside it; nor is the whole name, "front door"."""
     what, where = _span(parse, "what"), _span(parse, "where")
@@ -102,7 +120,7 @@ def _lasting(parse: Parse, said: Words) -> Parse:
     return _with(parse, **{"for": " ".join(said[first:last])})
 
 
-def _played(parse: Parse, said: Words) -> Parse:
+def _played(parse: Parse, said: Words, alone: bool) -> Parse:
     """What is played is one run of words, and of what class it is stands before it or behind it."""
     if parse.intent != "play_media" or "query" not in parse.slots:
         return parse
@@ -125,8 +143,12 @@ def _played(parse: Parse, said: Words) -> Parse:
     if what is not None and what[0] < end <= what[1]:  # "the office on the tv" is played on the tv
         rest = [w for w in said[end : what[1]] if w not in ("on", "in", "the", "my")]
         slots = {**slots, "what": " ".join(rest)} if rest else {k: v for k, v in slots.items() if k != "what"}
+    if alone:
+        start, end = _whole_title(
+            said, start, end, [at for at in (_where(said, slots.get(s, "").split()) for s in ("what", "where")) if at]
+        )
     query = list(said[start:end])
-    if kind in CLASSES:
+    if kind in CLASSES and tuple(query[-len(kind) :]) != kind and tuple(query[: len(kind)]) != kind:
         slots["class"] = " ".join(kind)
         behind = list(said[end : end + len(kind)]) == list(kind)
         query = query[1:] if behind and query[0] == "the" and len(query) > 1 else query
@@ -135,6 +157,18 @@ def _played(parse: Parse, said: Words) -> Parse:
         name = name or _beside(said, start, end)
         slots |= {"class": name} if name else {}
     return replace(parse, slots={**slots, "query": " ".join(query)})
+
+
+def _whole_title(said: Words, start: int, end: int, others: list[tuple[int, int]]) -> tuple[int, int]:
+    """From the verb to where the player or the room is named, or what only closes a sentence."""
+    verb = next((n for n in range(start - 1, -1, -1) if said[n] in _PLAY), None)
+    taken = {n for a, b in others for n in range(a, b)}
+    if verb is not None and not taken & set(range(verb + 1, start)):
+        start = next((n for n in range(verb + 1, start) if said[n] not in _AFTER_PLAY), start)
+    last = min((a for a, _ in others if a >= end), default=len(said))
+    while last > end and said[last - 1] in _CLOSING:
+        last -= 1
+    return start, last
 
 
 def _beside(said: Words, start: int, end: int) -> str:

@@ -220,6 +220,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
         found = Found(makers[:1])
     elif parse.intent in _SOUND_INTENTS and set(words_of(what)) <= _SOUND:
         return _implied(parse, scene, where)
+    elif parse.intent == "vacuum_clean_area":
+        found = find(scene.index, what, None, scene.area, fits)  # where it is to clean is not where it stands
     else:
         found = find(scene.index, what, where, scene.area, _preferred(parse, scene, fits, what, where))
         found = found if found.devices else find(scene.index, what, where, scene.area, fits)
@@ -459,7 +461,20 @@ def _color(to: str) -> Slots | None:
 
 
 _TONES = MappingProxyType(
-    {"warmer": -500, "cooler": 500, "colder": 500, "whiter": 500, "yellowish": -500, "bluish": 500}
+    {
+        "warmer": -500,
+        "cozier": -500,
+        "cosier": -500,
+        "softer": -500,
+        "homelier": -500,
+        "yellower": -500,
+        "yellowish": -500,
+        "cooler": 500,
+        "colder": 500,
+        "whiter": 500,
+        "bluer": 500,
+        "bluish": 500,
+    }
 )
 
 

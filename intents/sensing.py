@@ -104,8 +104,11 @@ def _temperature(index: Index, what: str, where: str, area: str | None) -> tuple
 def _about(index: Index, what: str, quantity: str, state: str, where: str, area: str | None) -> tuple[Device, ...]:
     words = f"{what} {quantity} {state}"
     phrase = index.phrase(what)
-    if (phrase.areas or phrase.floors) and not phrase.rest and (found := _by_sense(index, state, what)):
-        return found  # whether a room is occupied
+    if (phrase.areas or phrase.floors) and not phrase.rest:
+        if found := _by_sense(index, state, what):
+            return found  # whether a room is occupied
+        if found := _gates(index, what, state):
+            return found  # whether the garage is open
     named = () if phrase.plural and len(phrase.rest) == 1 else _named(index, what, quantity, state)
     if named:
         return named
@@ -125,6 +128,14 @@ def _about(index: Index, what: str, quantity: str, state: str, where: str, area:
         or _by_sense(index, words, where or " ".join((*phrase.areas, *phrase.floors)))
         or _by_quantity(index, words, where, area)
     )
+
+
+def _gates(index: Index, what: str, state: str) -> tuple[Device, ...]:
+    """The doors that a room is called by: who asks whether the garage is open means its door."""
+    kinds = [KINDS[word] for word in words_of(what) if word in KINDS]
+    if not set(words_of(state)) & {"open", "closed", "shut", "ajar", "up", "down"}:
+        return ()
+    return tuple(d for d in index.home.devices if d.kind == Kind.COVER and any(fits(d) for fits in kinds))
 
 
 def _named(index: Index, what: str, quantity: str, state: str) -> tuple[Device, ...]:

@@ -47,16 +47,31 @@ async def understand(
         return Understanding(_refusal(Because.TOO_LONG))
     line, confidence = await reread(said, complete, *await complete(said))
     try:
-        parses = tuple(repaired(parse, said) for parse in read(line))
+        written = read(line)
     except LineError:
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
+    parses = _placed(tuple(repaired(parse, said, alone=len(written) == 1) for parse in written), said, home)
     needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
+    if said[0] == "play" and all(p.intent == "play_media" for p in parses):
+        needed = 0.0  # no other order begins so, and what is played is all the words that follow, however the model cut them
     resolution = resolve(parses, home, area=area, last=last)
     unsure = confidence < needed or _overlooked(parses, said, home, resolution) or _denied(said)
     unsure = unsure or await _idle(parses, complete)
     if resolution.outcome is Outcome.ACT and unsure:
         resolution = _refusal(Because.NOT_UNDERSTOOD)
     return Understanding(resolution, line, confidence, parses)
+
+
+def _placed(parses: tuple[Parse, ...], said: Sequence[str], home: Home) -> tuple[Parse, ...]:
+    """With the room or floor that was named and that the one order has not got: "all the lights first floor"."""
+    if len(parses) != 1 or "what" not in parses[0].slots or "where" in parses[0].slots:
+        return parses
+    spans = {word for span in parses[0].slots.values() for word in span.split()}
+    places = [words(place) for place in {*home.areas, *(floor for floor in home.areas.values() if floor)}]
+    named = [name for name in places if count(said, name) and not spans & set(name)]
+    if len(named) != 1 or any(spans.issuperset(name) for name in places):
+        return parses
+    return (Parse(parses[0].intent, {**parses[0].slots, "where": " ".join(named[0])}),)
 
 
 def _denied(said: Sequence[str]) -> bool:

@@ -17,6 +17,8 @@ CASES = [
     ("unlock back door", "<unlock><what> door<where> back door", "<unlock><what> back door"),
     ("lock the door in the cellar", "<lock><what> door<where> cellar", "<lock><what> door<where> cellar"),
     ("turn on the attic lamp", "<turn_on><what> attic lamp<where> attic", "<turn_on><what> attic lamp"),
+    ("all the lamps off in the annex", "<turn_off><what> all the lamps<but> annex", "<turn_off><what> all the lamps<where> annex"),
+    ("all the lamps off besides the annex", "<turn_off><what> all the lamps<but> annex", "<turn_off><what> all the lamps<but> annex"),
     ("dim it in an hour", "<delayed_command><for> an hour<command> dim it in an hour", "<delayed_command><for> an hour<command> dim it"),
     ("a 2 hour 5 minute and 10 second timer", "<timer_start><for> 5 minute and 10 second", "<timer_start><for> 2 hour 5 minute and 10 second"),
     ("timer for an hour and a half please", "<timer_start><for> an hour", "<timer_start><for> an hour and a half"),

@@ -223,3 +223,14 @@ async def test_a_scene_is_set_up() -> None:
 
     scene = next(device for device in HOME.devices if device.kind is Kind.SCENE)
     assert told(await understand(f"set up {scene.name}", HOME, complete)) == f"activate {scene.id}"
+
+
+async def test_a_room_that_was_said_is_not_left_out() -> None:
+    async def complete(said: list[str]) -> tuple[str, float]:
+        return "<turn_off><what> all the lights", 1.0
+
+    assert (
+        told(await understand("turn off all the lights kitchen", HOME, complete)) == "turn_off light.island light.stove"
+    )
+    upper = told(await understand("all the lights off upper floor", HOME, complete))
+    assert upper == "turn_off light.nursery light.study light.study2"
