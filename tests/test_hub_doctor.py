@@ -251,7 +251,7 @@ async def test_a_fetched_model_that_is_damaged_is_named(place: Place, tmp_path: 
     assert (finding.level, finding.mend) == (Level.WRONG, "hub model fetch tinyllama-chat")
 
 
-@pytest.mark.parametrize(("kept", "what"), [(1_000_000, "does not read"), (None, "with certainty 0.0")])
+@pytest.mark.parametrize(("kept", "what"), [(1_000_000, "does not read"), (None, "with certainty")])
 async def test_a_model_that_cannot_read_is_named(place: Place, tmp_path: Path, kept: int | None, what: str) -> None:
     whole = default_model().read_bytes()
     model = tmp_path / "mine.gguf"

@@ -122,7 +122,7 @@ async def test_a_question_back_is_forgotten_when_something_else_is_said(house: H
 
 @pytest.mark.parametrize("text", ["open the garage door", "unlock the front door"])
 async def test_the_house_is_not_opened_by_an_unsure_model(house: House, text: str) -> None:
-    house.model.confidence = 0.5
+    house.model.confidence = 0.4
     turn = await house.say(text)
     assert turn.kind == "refuse"
     assert not turn.orders
