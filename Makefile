@@ -8,7 +8,7 @@ help:
 	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
 	@echo "make test    the tests, with a real broker and the shipped model"
 	@echo "make check   format, lint, types, and which part may import which"
-	@echo "make model   train the shipped model again from nothing (about 50 minutes on two cores)"
+	@echo "make model   train the shipped model again from nothing (about 70 minutes on two cores)"
 
 .venv/run.stamp: pyproject.toml deploy/environment.sh
 	@bash deploy/environment.sh "$(PYTHON)" demo
