@@ -52,8 +52,9 @@ async def understand(
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     parses = _placed(tuple(repaired(parse, said, alone=len(written) == 1) for parse in written), said, home)
     needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
+    # No other order begins so, and what is played is all the words that follow, however the model cut them.
     if said[0] == "play" and all(p.intent == "play_media" for p in parses):
-        needed = 0.0  # no other order begins so, and what is played is all the words that follow, however the model cut them
+        needed = 0.0
     resolution = resolve(parses, home, area=area, last=last)
     unsure = confidence < needed or _overlooked(parses, said, home, resolution) or _denied(said)
     unsure = unsure or await _idle(parses, complete)
