@@ -63,7 +63,8 @@ async def opened(
 
     Raises LinkError, ModelError and SettingsError.
     """
-    async with open_completer(settings, completer) as model, open_house(settings, serve, must_connect) as (link, house):
+    known = open_completer(settings, completer, remember=True)
+    async with known as model, open_house(settings, serve, must_connect) as (link, house):
         schedule = Schedule(settings.folder() / "plans.json")
         pipeline = Pipeline(settings, house, link, schedule, model)
         yield Hub(settings, link, house, schedule, pipeline)
