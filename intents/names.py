@@ -118,9 +118,13 @@ def singular(token: str) -> str:
     return token[:-1] if token.endswith("s") and not token.endswith(("ss", "us", "is")) and len(token) > 2 else token
 
 
-@lru_cache(1 << 14)  # the names of a home are the same from command to command
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a name or phrase that count: singular, without articles and prepositions."""
+    return _words_of(name)
+
+
+@lru_cache(1 << 14)  # the names of a home are the same from command to command
+def _words_of(name: str) -> tuple[str, ...]:
     return tuple(singular(w) for w in words(name.replace("_", " ")) if w not in _EMPTY)
 
 
