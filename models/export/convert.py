@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,14 +117,16 @@ def export(
         )
         _check_cut(f16, place, vocabulary)
         compared = _compared(checkpoint, f16)
+        if kind != "f16":
+            columns = _importance(checkpoint, f16, text, vocabulary) if text else None
+            _give_back()
+            quantise(f16, small, kind, columns)
         scored = samples(vocabulary)
         reading = _read(checkpoint, f16, scored, vocabulary)
         if trained:
             _check_likely(reading, checkpoint.shape.config.vocab)
         result = Exported(compared, None, reading.perplexity, reading.perplexity)
         if kind != "f16":
-            columns = _importance(checkpoint, f16, text, vocabulary) if text else None
-            quantise(f16, small, kind, columns)
             after = _read(checkpoint, small, scored, vocabulary)
             nearness = compare(reading.logits, after.logits)
             result = Exported(compared, nearness, reading.perplexity, after.perplexity)
@@ -206,6 +210,12 @@ def _check_likely(reading: Reading, vocabulary: int) -> None:
             f"{vocabulary}): its tokenizer seems to be another model's; name the right one with --tokenizer, or say "
             "--untrained where the model is"
         )
+
+
+def _give_back() -> None:
+    """Returns to the system what this process has freed and its C library keeps: the quantiser's process needs as much."""
+    with suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _bos(vocabulary: Vocabulary) -> int:
