@@ -89,6 +89,7 @@ def run(
     from models.export.convert import export
 
     shown = _show if sys.stderr.isatty() else None
+    stage = _tell if sys.stderr.isatty() else _nothing
     done = export(
         checkpoint,
         out,
@@ -99,6 +100,7 @@ def run(
         license=license,
         trained=trained,
         progress=shown,
+        stage=stage,
     )
     said = (
         f"{out}: {out.stat().st_size:,} bytes. Its F16 form and PyTorch are {done.f16.largest:.4f} apart at most, "
@@ -139,3 +141,11 @@ def _exporter() -> ModuleType:
 def _show(done: int, whole: int) -> None:
     sys.stderr.write(f"\r{done * 100 // whole:3} % written" + ("\n" if done == whole else ""))
     sys.stderr.flush()
+
+
+def _tell(what: str) -> None:
+    sys.stderr.write(f"{what} ...\n")
+
+
+def _nothing(what: str) -> None:
+    """Who reads the output from a file needs no progress."""

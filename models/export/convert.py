@@ -86,6 +86,7 @@ def export(
     license: str = "",
     trained: bool = True,
     progress: Progress | None = None,
+    stage: Callable[[str], None] = lambda what: None,
 ) -> Exported:
     """Writes `out` in `kind` (a key of FILE_TYPES) and a card beside it, or nothing.
 
@@ -93,6 +94,7 @@ def export(
     checkpoint. `samples` gives the text on which the file is scored, for that vocabulary. `imatrix` is a text file for
     the importance matrix. Raises ModelError, also where llama.cpp computes or cuts otherwise than the checkpoint's own,
     and, unless the model is not `trained`, where the samples are so unlikely that the tokenizer must be another model's.
+    `stage` hears what is done after the writing, as words for a person.
     """
     if kind not in FILE_TYPES:
         raise ModelError(f"no such type: {kind}; there are {', '.join(FILE_TYPES)}")
@@ -115,12 +117,15 @@ def export(
             rope_scale=checkpoint.shape.rope_scale,
             progress=progress,
         )
+        stage("comparing with PyTorch and with the tokenizer's own library")
         _check_cut(f16, place, vocabulary)
         compared = _compared(checkpoint, f16)
         if kind != "f16":
+            stage(f"quantising to {kind}, half a minute for a billion weights")
             columns = _importance(checkpoint, f16, text, vocabulary) if text else None
             _give_back()
             quantise(f16, small, kind, columns)
+        stage("scoring on home commands")
         scored = samples(vocabulary)
         reading = _read(checkpoint, f16, scored, vocabulary)
         if trained:
