@@ -1,7 +1,8 @@
 """An engine in a process of its own, so that a crash or an abort in native code is not the end of who asks.
 
 `Engine` is the caller's side: it starts the child, which reads one JSON object a line and answers with one a line, and
-replaces it once where it crashes or hangs. `serve` is the child's side. The child lives in a session of its own, so
+replaces it once where it crashes or hangs. `serve` is the child's side. `Child` and `twice` are what Engine is made of, for
+who needs more of the child than that. The child lives in a session of its own, so
 that Ctrl-C at the terminal is for who asks, and it ends when its input does: no orphan, even when the daemon is killed.
 """
 
@@ -13,24 +14,25 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from models import ModelError
+from models import LengthError, ModelError
 
 log = logging.getLogger(__name__)
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
+_T = TypeVar("_T")
 
-START_SECONDS = 120.0  # 150 MB from a slow SD card, and the libraries' own 100
+START_SECONDS = 120.0  # 0.7 GB from a slow SD card take half a minute
 _END_SECONDS = 2.0  # writing a core file may take longer, and need not be awaited
 _LINE = 1 << 24  # the longest reply: three minutes of speech
 
 
-class _DiedError(Exception):
+class DiedError(Exception):
     """The child ended before it answered, or was ended because it did not; the text says how."""
 
 
@@ -58,18 +60,18 @@ class Engine:
         self._timeout = timeout
         self._environment = environment
         self._lock = asyncio.Lock()
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._closed = False
 
     async def start(self) -> None:
         """Load it now. Raises ModelError where that cannot be done."""
         async with self._lock:
-            await self._twice(None)
+            await twice(lambda: self._once(None), self._source, self._raise_closed)
 
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply. Raises ModelError where there is none, also where the child died or hung twice."""
         async with self._lock:
-            return await self._twice(request)
+            return await twice(lambda: self._once(request), self._source, self._raise_closed)
 
     async def close(self) -> None:
         """End the child, whatever it is doing. Harmless when done twice; no call is answered afterwards."""
@@ -91,36 +93,22 @@ class Engine:
         """The child's process id while there is one."""
         return self._child.pid if self._child else None
 
-    async def _twice(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        """The reply to `request` (None: only be there), from a new child where the first one dies or hangs."""
-        try:
-            return await self._once(request)
-        except _DiedError as error:
-            self._raise_closed()
-            log.warning("%s; it is started again", error)
-        try:
-            return await self._once(request)
-        except _DiedError as error:
-            self._raise_closed()
-            causes = "damaged, too large for the memory, or too slow on this device"
-            raise ModelError(f"{error}, twice in a row; is {self._source} {causes}?") from error
-
     async def _once(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        """Raises _DiedError, and leaves no child then."""
+        """The reply to `request` (None: only be there). Raises DiedError, and leaves no child then."""
         try:
             if self._child is None:
                 await self._open()
             self._raise_closed()
             assert self._child is not None
             return await self._child.ask(request, self._timeout) if request is not None else {}
-        except (_DiedError, asyncio.CancelledError):
+        except (DiedError, asyncio.CancelledError):
             await self._stop()
             raise
 
     async def _open(self) -> None:
         self._raise_closed()
         try:
-            self._child = await _Child.spawn(self._module, self._what, self._environment)
+            self._child = await Child.spawn(self._module, f"the process for {self._what}", self._environment)
         except OSError as error:
             raise ModelError(f"the process for {self._what} cannot be started ({error.strerror})") from error
         try:
@@ -139,17 +127,39 @@ class Engine:
             await child.kill()
 
 
-class _Child:
-    """One process: its pipes, and the task that passes on what it says on its error output."""
+async def twice(attempt: Callable[[], Awaitable[_T]], source: Path, raise_closed: Callable[[], None]) -> _T:
+    """What `attempt` gives, made once more where a child dies or hangs. Raises ModelError, which names `source`.
 
-    def __init__(self, process: asyncio.subprocess.Process, what: str) -> None:
+    `raise_closed` raises where the child was ended on purpose.
+    """
+    try:
+        return await attempt()
+    except DiedError as error:
+        raise_closed()
+        log.warning("%s; it is started again", error)
+    try:
+        return await attempt()
+    except DiedError as error:
+        raise_closed()
+        causes = "damaged, too large for the memory, or too slow on this device"
+        raise ModelError(f"{error}, twice in a row; is {source} {causes}?") from error
+
+
+class Child:
+    """One process: its pipes, and the task that passes on what it says on its error output. `name` is its own in errors."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
         self._process = process
-        self._what = what
+        self._name = name
         self._errors = asyncio.create_task(self._pass_on())
         self._last = ""
 
     @classmethod
-    async def spawn(cls, module: str, what: str, environment: Mapping[str, str]) -> _Child:
+    async def spawn(cls, module: str, name: str, environment: Mapping[str, str], longest: int = _LINE) -> Self:
+        """The process of a module, with our environment and `environment` beside it; replies have `longest` bytes at most.
+
+        Raises OSError.
+        """
         root = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         return cls(
@@ -160,9 +170,9 @@ class _Child:
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path, **environment},
                 start_new_session=True,
-                limit=_LINE,
+                limit=longest,
             ),
-            what,
+            name,
         )
 
     @property
@@ -170,12 +180,12 @@ class _Child:
         return self._process.pid
 
     async def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The reply to `request`. Raises _DiedError, and ModelError where the child says that it cannot be answered."""
+        """The reply to `request`. Raises DiedError, and ModelError where the child says that it cannot be answered."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._reply(request)
         except TimeoutError:
-            raise _DiedError(f"the process for {self._what} said nothing for {seconds:g} s") from None
+            raise DiedError(f"{self._name} said nothing for {seconds:g} s") from None
 
     async def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -186,10 +196,10 @@ class _Child:
             await stdin.drain()
         line = await stdout.readline()
         if not line.endswith(b"\n"):
-            raise _DiedError(await self._cause())
+            raise DiedError(await self._cause())
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
-            raise ModelError(reply["error"])
+            raise (LengthError if reply.get("long") else ModelError)(reply["error"])
         return reply
 
     async def kill(self) -> None:
@@ -216,7 +226,7 @@ class _Child:
         if code < 0:
             with suppress(ValueError):
                 how = signal.Signals(-code).name
-        return f"the process for {self._what} ended ({how}{': ' + self._last if self._last else ''})"
+        return f"{self._name} ended ({how}{': ' + self._last if self._last else ''})"
 
     async def _pass_on(self) -> None:
         assert self._process.stderr is not None

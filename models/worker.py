@@ -10,35 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from models import LengthError, ModelError
 from models.calibration import Calibration
+from models.child import START_SECONDS, Child, DiedError, twice
 from models.completion import Completion, Primer
 
 if TYPE_CHECKING:
     from models.language import LanguageModel
 
-log = logging.getLogger(__name__)
-
-START_SECONDS = 120.0  # 0.7 GB from a slow SD card take half a minute
-END_SECONDS = 2.0  # writing a core file may take longer, and need not be awaited
 ANSWER_SECONDS = 30.0  # TinyLlama's slowest command took 5 s on two busy cores
-_T = TypeVar("_T")
 _LINE = 1 << 20  # the longest reply; one of 128 tokens has 6 kB
-
-
-class _DiedError(Exception):
-    """The child ended before it answered, or was ended because it did not; the text says how."""
+# Else an abort starts a debugger, which takes seconds and buries the reason.
+_ENVIRONMENT = {"GGML_NO_BACKTRACE": "1"}
 
 
 class Worker:
@@ -68,14 +58,14 @@ class Worker:
     async def start(self) -> None:
         """Load the model now. Raises ModelError where that cannot be done."""
         async with self._lock:
-            await self._twice(lambda: self._once(None), self._path)
+            await twice(lambda: self._once(None), self._path, self._raise_closed)
 
     async def use(self, path: Path) -> None:
         """From the next call on the model at `path`, loaded beside the present one, which answers meanwhile.
 
         Raises ModelError with the name of the file where it cannot be loaded; the present model stays then.
         """
-        child = await self._twice(lambda: self._loaded(path), path)
+        child = await twice(lambda: self._loaded(path), path, self._raise_closed)
         unused: _Child | None = child
         try:
             async with self._lock:
@@ -90,7 +80,7 @@ class Worker:
         """As LanguageModel.complete. Raises ModelError, also where the child died or hung twice."""
         request = {"prompt": prompt, "grammar": grammar, "max_tokens": max_tokens, "guess": guess}
         async with self._lock:
-            reply = await self._twice(lambda: self._once(request), self._path)
+            reply = await twice(lambda: self._once(request), self._path, self._raise_closed)
         return Completion(
             text=reply["text"],
             tokens=tuple(reply["tokens"]),
@@ -123,37 +113,23 @@ class Worker:
         """The child's process id while there is one."""
         return self._child.pid if self._child else None
 
-    async def _twice(self, attempt: Callable[[], Awaitable[_T]], path: Path) -> _T:
-        """What `attempt` gives, made once more where a child dies or hangs."""
-        try:
-            return await attempt()
-        except _DiedError as error:
-            self._raise_closed()
-            log.warning("%s; it is started again", error)
-        try:
-            return await attempt()
-        except _DiedError as error:
-            self._raise_closed()
-            causes = "damaged, too large for the memory, or too slow on this device"
-            raise ModelError(f"{error}, twice in a row; is {path} {causes}?") from error
-
     async def _once(self, request: dict[str, Any] | None) -> dict[str, Any]:
-        """The reply to `request` (None: only be there). Raises _DiedError, and leaves no child then."""
+        """The reply to `request` (None: only be there). Raises DiedError, and leaves no child then."""
         try:
             if self._child is None:
                 self._child = await self._loaded(self._path)
                 self._know(self._child)
             self._raise_closed()
             return await self._child.ask(request, self._timeout) if request else {}
-        except (_DiedError, asyncio.CancelledError):
+        except (DiedError, asyncio.CancelledError):
             await self._stop()
             raise
 
     async def _loaded(self, path: Path) -> _Child:
-        """A child that has loaded the model at `path`. Raises ModelError and _DiedError, and leaves no child then."""
+        """A child that has loaded the model at `path`. Raises ModelError and DiedError, and leaves no child then."""
         self._raise_closed()
         try:
-            child = await _Child.spawn()
+            child = await _Child.spawn("models.worker", "the language model's process", _ENVIRONMENT, _LINE)
         except OSError as error:
             raise ModelError(f"the language model's process cannot be started ({error.strerror})") from error
         self._loading.add(child)
@@ -181,100 +157,18 @@ class Worker:
             await child.kill()
 
 
-class _Child:
-    """One process: its pipes, and the task that passes on what it says on its error output."""
+class _Child(Child):
+    """A child that says of itself what LanguageModel does."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._errors = asyncio.create_task(self._pass_on())
-        self._last = ""
-        self.fingerprint = ""
-        self.primed = False
-
-    @classmethod
-    async def spawn(cls) -> _Child:
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "models.worker"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                # Else an abort starts a debugger, which takes seconds and buries the reason.
-                env=os.environ | {"PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"},
-                start_new_session=True,
-                limit=_LINE,
-            )
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    fingerprint = ""
+    primed = False
 
     async def load(self, path: Path, threads: int, primer: Primer | None, seconds: float) -> None:
-        """Have it open the model. Raises _DiedError and ModelError."""
+        """Have it open the model. Raises DiedError and ModelError."""
         text = {"text": primer.text, "unless": primer.unless} if primer else None
         folder = str(primer.folder) if primer and primer.folder else None
         reply = await self.ask({"path": str(path), "threads": threads, "primer": text, "folder": folder}, seconds)
         self.fingerprint, self.primed = reply["fingerprint"], reply["primed"]
-
-    async def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The reply to `request`. Raises _DiedError, and ModelError where the child says that it cannot be answered."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._reply(request)
-        except TimeoutError:
-            raise _DiedError(f"the language model's process said nothing for {seconds:g} s") from None
-
-    async def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        with suppress(ConnectionError):
-            stdin.write(json.dumps(request).encode() + b"\n")
-            await stdin.drain()
-        line = await stdout.readline()
-        if not line.endswith(b"\n"):
-            raise _DiedError(await self._cause())
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise (LengthError if reply.get("long") else ModelError)(reply["error"])
-        return reply
-
-    async def kill(self) -> None:
-        """End the process and wait until it has gone, so that it is no zombie."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._gone()
-
-    async def _gone(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._process.wait()
-        await asyncio.wait([self._errors])  # which may be awaited from two sides, of which one is given up
-
-    async def _cause(self) -> str:
-        """How the process ended, in words."""
-        try:  # its output is closed: it is ending. Killing it now would race with asyncio's own waiting for its status
-            await asyncio.wait_for(self._process.wait(), END_SECONDS)
-        except TimeoutError:
-            await self.kill()
-        await self._gone()
-        code = self._process.returncode or 0
-        how = f"exit code {code}"
-        if code < 0:
-            with suppress(ValueError):
-                how = signal.Signals(-code).name
-        return f"the language model's process ended ({how}{': ' + self._last if self._last else ''})"
-
-    async def _pass_on(self) -> None:
-        assert self._process.stderr is not None
-        with suppress(ValueError):  # a line beyond the limit
-            async for line in self._process.stderr:
-                if text := line.decode(errors="replace").strip():
-                    self._last = text[:200]
-                    log.warning("child %d: %s", self._process.pid, text)
 
 
 def main() -> None:
