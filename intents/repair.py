@@ -54,8 +54,15 @@ def count(said: Words, run: Words) -> int:
 def _delay(parse: Parse, _: Words) -> Parse:
     """The delay is no part of what is to be done after it."""
     command, delay = parse.slots.get("command", ""), parse.slots.get("for", "")
-    rest = re.sub(rf" ?\b(in|after) {re.escape(delay)}$", "", command) if delay else ""
+    rest = without_delay(command, delay) if delay else ""
     return _with(parse, command=rest) if rest else parse
+
+
+def without_delay(command: str, delay: str) -> str:
+    """The order that is put off, without the delay where it was copied along: it is not to be put off twice."""
+    for word in ("in", "after"):
+        command = command.removesuffix(f" {word} {delay}").removeprefix(f"{word} {delay} ")
+    return command
 
 
 def _state(parse: Parse, said: Words) -> Parse:

@@ -17,6 +17,7 @@ from intents.homes import Home
 from intents.intent import CHORES, QUESTIONS, Because, Outcome, Resolution, SlotValue, Trouble, Wish
 from intents.line import Parse
 from intents.names import PRONOUNS, Fits, Found, Index, find, words_of
+from intents.repair import without_delay
 from intents.sensing import sensed
 
 Slots = dict[str, SlotValue]
@@ -532,18 +533,11 @@ def _chore_slots(parse: Parse) -> Slots:
                 raise _StopError(Trouble(Because.BAD_VALUE, parse.slots[slot], parse.intent))
             slots[key] = seconds
     if "command" in slots and "for" in parse.slots:
-        slots["command"] = _without_delay(str(slots["command"]), parse.slots["for"])
+        slots["command"] = without_delay(str(slots["command"]), parse.slots["for"])
     needs_time = parse.intent in ("timer_start", "timer_add", "timer_subtract", "delayed_command")
     if (needs_time and "seconds" not in slots) or (parse.intent == "delayed_command" and "command" not in slots):
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", parse.intent))
     return slots
-
-
-def _without_delay(command: str, delay: str) -> str:
-    """The order that is put off, without the delay where it was copied along: it is not to be put off twice."""
-    for word in ("in", "after"):
-        command = command.removesuffix(f" {word} {delay}").removeprefix(f"{word} {delay} ")
-    return command
 
 
 def _lists(parse: Parse, scene: _Scene) -> Wish:
