@@ -89,15 +89,17 @@ def speedrun(
     resume: bool = False,
     scored: int = SCORED,
     held: frozenset[str] = frozenset(),
+    before: Path | None = None,
 ) -> Path | None:
     """The whole way into `folder`: home.gguf with its scores in the card beside it. Raises ModelError.
 
     None in a process that is not the first. `scored`: on how many held-out sentences. `held`: families of phrasing
-    (keys of intents.corpus.families.FAMILIES) that the training does without.
+    (keys of intents.corpus.families.FAMILIES) that the training does without. `before`: the folder of the run that
+    this one goes on from.
     """
     from models.train.home import make
 
-    made = make(recipe, partial(pairs, held=held), symbols(), folder, say, resume=resume)
+    made = make(recipe, partial(pairs, held=held), symbols(), folder, say, resume=resume, before=before)
     if made is None:
         return None
     rate(made, say, scored=scored, held=held)
@@ -132,6 +134,9 @@ def main() -> None:
     parser.add_argument("--save-every", type=int, default=usual.plan.save_every, help="steps between checkpoints")
     parser.add_argument("--hold-out", choices=sorted(FAMILIES), nargs="*", default=[], help="families to do without")
     parser.add_argument("--scored", type=int, default=SCORED, help="on how many held-out sentences")
+    parser.add_argument("--from", type=Path, dest="before", help="the folder of a finished run to go on from")
+    parser.add_argument("--seed", type=int, default=usual.plan.seed, help="of the sentences and the weights")
+    parser.add_argument("--matrix-rate", type=float, default=usual.plan.matrix_rate, help="of Muon, at its highest")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the folder")
     parser.add_argument(
         "--score-only", action="store_true", help="only score the folder's home.gguf, and write its card"
@@ -157,14 +162,19 @@ def _make(given: argparse.Namespace) -> None:
         ffn=2 * given.dim,
         pieces=given.pieces,
         batch_tokens=given.batch_tokens,
-        plan=Plan(steps=given.steps, save_every=given.save_every, fall="linear"),
-    )
+        plan=Plan(
+            steps=given.steps, save_every=given.save_every, fall="linear", seed=given.seed,
+            matrix_rate=given.matrix_rate,
+        ),
+    )  # fmt: skip
     held = frozenset(given.hold_out)
     made: Path | None = given.folder / "home.gguf"
     if given.score_only:
         rate(given.folder / "home.gguf", _say, scored=given.scored, held=held)
     else:
-        made = speedrun(recipe, given.folder, _say, resume=given.resume, scored=given.scored, held=held)
+        made = speedrun(
+            recipe, given.folder, _say, resume=given.resume, scored=given.scored, held=held, before=given.before
+        )
     if made is not None and given.ship:
         shutil.copyfile(made, SHIPPED)
         shutil.copyfile(made.with_suffix(".json"), SHIPPED.with_suffix(".json"))

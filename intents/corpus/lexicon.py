@@ -1437,6 +1437,12 @@ FILLERS: dict[str, Filler | str] = {
     ),
     "upstairs": one_of("upstairs|downstairs|outside|outdoors|inside"),
 }
+_AN_HOUR = ("night", "morning", "evening", "time", "party", "nightlight", "welcome home")
+_OCCASIONS = tuple(
+    word
+    for word in f"{ACTIVITY}|film|game|quiz|poker|girls|family|spa|match|craft|tea".split("|")
+    if not word.endswith(_AN_HOUR)
+)
 FILLERS |= {
     "heat": one_of("heat|heat|warm"),
     "heating": one_of("heating|heating|warming"),
@@ -1475,6 +1481,9 @@ FILLERS |= {
     "sensorname": mix((3, single("thermometer|barometer|rain gauge|weather station|water meter|gas meter|electricity meter|power meter|air sensor|soil sensor|scale|hygrometer|co2 monitor|sensor|smart meter|flow meter|wind sensor|light sensor|tank sensor|plug")), (1, made_up)),
     "quantityname": one_of("temperature|humidity|pressure|power|energy use|current|voltage|water level|rainfall|wind speed|air quality|battery level|signal strength|moisture|weight|flow rate|apparent power|speed|noise level|brightness"),
     "dated": one_of("next bin collection|next garbage collection|next sunset|next sunrise|next full moon|next service|last update|last restart|next filter change|next watering|next payment|filter replacement|last backup"),
+    "extreme": one_of("maximize|maximize|maximise|minimize|minimize|minimise|max out"),
+    "occasion": mix((4, lambda rng: f"{rng.choice(_OCCASIONS)} {rng.choice(('night', 'night', 'time', 'evening', 'hour', 'party'))}"), (1, lambda rng: f"{made_up(rng)} {rng.choice(('night', 'time', 'mode', 'evening'))}")),
+    "machine": single("dryer|washing machine|dishwasher|tumble dryer|washer|oven|microwave|coffee machine|3d printer|printer|robot mower|bread maker|air fryer|sprinklers"),
     "everywhere": one_of("everywhere|in every room|in all rooms|all over the house|throughout the house|in the whole house|in the entire house|on all floors|on every floor|around the house|in the house"),
     "anything": one_of("anything|something|any device|any of the devices|anything else|any thing"),
     "lowhigh": one_of("low|high|full|half|medium|the lowest|the highest|maximum|minimum|max|dim|bright|full blast|full power"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from intents.corpus.elsewhere import elsewhere
 from intents.corpus.lexicon import COLORS, SAMPLER, wordlike
 from intents.corpus.mended import cut, declined, mended
-from intents.corpus.orders import ROWS, order
+from intents.corpus.orders import ORDERS, ROWS, order
 from intents.corpus.phrases import Dice, Filler, squeeze
 from intents.corpus.questions import question
 from intents.line import FLAGS, Parse, words, write
@@ -261,31 +261,21 @@ def _wrapped(text: str, rng: random.Random) -> str:
     return text
 
 
+# What people say between two orders of a list, and before its last one; "" is nothing.
+_BETWEEN = "|||and|and|then|and then|also|next"
+_AT_LAST = "and|and|and|and then|then|also|and also|after that|plus|and please|and could you|and can you|oh and|as well as that|and finally||"
+
+
 def joined(parts: list[str], rng: random.Random) -> str:
-    """Orders as one sentence, with what people say between them."""
+    """Orders as one sentence, with what people say between them: the same thing throughout, or nothing until the last."""
+    between = rng.choice(_BETWEEN.split("|")) if rng.random() < 0.5 else None
     text = parts[0]
-    for i, part in enumerate(parts[1:], 1):
-        last = i == len(parts) - 1
-        glue = (
-            rng.choice(
-                [
-                    " and ",
-                    " and ",
-                    " and then ",
-                    " then ",
-                    " also ",
-                    " and also ",
-                    " after that ",
-                    " plus ",
-                    " and please ",
-                    " ",
-                ]
-            )
-            if last
-            else rng.choice([" ", " ", " and ", " then ", " and then "])
-        )
-        text += glue + part
-    return text
+    for i, part in enumerate(parts[1:], 2):
+        glue = rng.choice((_AT_LAST if i == len(parts) else _BETWEEN).split("|")) if between is None else between
+        if i == len(parts) and between == "":
+            glue = rng.choice(_AT_LAST.split("|"))
+        text += f" {glue} {part}"
+    return squeeze(text)
 
 
 def _several(rng: random.Random) -> tuple[str, list[Parse]]:
@@ -293,19 +283,35 @@ def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     r = rng.random()
     if r < 0.06:
         return _side_by_side(rng)
-    if r < 0.5:
-        n = rng.choices((2, 3, 4, 5, 6), (46, 28, 16, 7, 3))[0]
-        orders = [order(rng) for _ in range(n)]
-        orders = orders if n == 2 else [o for o in orders if len(o[0].split()) < 9] or orders[:2]
-        if len(orders) == 2 and rng.random() < 0.12:
-            text, parses = question(rng)
-            orders[1] = (text, parses[0])
-        return joined([t for t, _ in orders], rng), [p for _, p in orders]
-    if r < 0.70:
+    if r < 0.58:
+        return _orders(rng)
+    if r < 0.74:
         return _shared_verb(rng)
-    if r < 0.85:
+    if r < 0.87:
         return _shared_value(rng)
     return _shared_thing(rng)
+
+
+LONG = 40  # words of a sentence that is made of several orders
+
+
+def _orders(rng: random.Random) -> tuple[str, list[Parse]]:
+    """Two to six whole orders, as many of them as one says in a breath; the last may be a question."""
+    orders = [_one_of_several(rng) for _ in range(rng.choices((2, 3, 4, 5, 6), (38, 32, 20, 7, 3))[0])]
+    while len(orders) > 2 and sum(len(text.split()) for text, _ in orders) > LONG:
+        orders.remove(max(orders, key=lambda drawn: len(drawn[0])))
+    if rng.random() < 0.08:
+        text, parses = question(rng)
+        orders[-1] = (text, parses[0])
+    return joined([text for text, _ in orders], rng), [parse for _, parse in orders]
+
+
+def _one_of_several(rng: random.Random) -> tuple[str, Parse]:
+    """A short order mostly, and now and then any: a title, a timer, a list."""
+    while True:
+        text, parse = order(rng, ROWS if rng.random() < 0.15 else ORDERS)
+        if parse.intent not in ("nevermind", "delayed_command"):
+            return text, parse
 
 
 # What a thing is to be, said without a verb.
@@ -508,12 +514,12 @@ _TWICE = re.compile(r"\b(?:the|my|our|this|that) (?=(?:all|every|each|both|any|e
 _KINDS: tuple[tuple[int, str, Callable[[random.Random], tuple[str, list[Parse]]]], ...] = (
     (185, "elsewhere", _chatter),
     (25, "cut", cut),
-    (110, "question", question),
-    (225, "several", _several),
+    (105, "question", question),
+    (290, "several", _several),
     (12, "pronoun", _pronoun),
-    (28, "mended", mended),
-    (15, "declined", declined),
-    (400, "", _single),
+    (38, "mended", mended),
+    (20, "declined", declined),
+    (345, "", _single),
 )
 _SHARES = tuple(share for share, _, _ in _KINDS)
 

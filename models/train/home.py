@@ -95,11 +95,13 @@ def make(
     log: Callable[[str], None] = print,
     *,
     resume: bool = False,
+    before: Path | None = None,
 ) -> Path | None:
     """The whole way, from nothing or with `resume` from the newest checkpoint. Raises ModelError.
 
     Returns home.gguf (Q4_0), or None in a process that is not the first. `folder` gets tokenizer.model, training/
-    (checkpoints and the learning curve), home-f16.gguf, home.gguf and run.json.
+    (checkpoints and the learning curve), home-f16.gguf, home.gguf and run.json. `before`: the folder of a finished
+    run, whose weights and tokenizer this one begins with; the recipe's sizes have to be that run's.
     """
     tokenizer = folder / "tokenizer.model"
     seed = recipe.plan.seed
@@ -110,14 +112,18 @@ def make(
             tokenizer.unlink(missing_ok=True)
         if group.first and not tokenizer.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            train_tokenizer(pairs(seed + 1), symbols, recipe.pieces, folder)
+            if before is None:
+                train_tokenizer(pairs(seed + 1), symbols, recipe.pieces, folder)
+            else:
+                shutil.copyfile(before / "tokenizer.model", tokenizer)
         group.wait()
         encode = Encoder(tokenizer)
         config = recipe.config(encode.vocabulary)
         if group.first:
             write_shape(folder / "training", Shape(config), tokenizer, {})
         data = by_length(map(encode, pairs(seed)), recipe.batch_tokens)
-        trained = train(recipe.plan, Start(config), data, folder / "training", log, group)
+        start = Start(config) if before is None else _after(before, config)
+        trained = train(recipe.plan, start, data, folder / "training", log, group)
         if not group.first:
             return None
     f16, q4 = folder / "home-f16.gguf", folder / "home.gguf"
@@ -130,5 +136,18 @@ def make(
     last = trained.losses[-100:]
     run = {"minutes": round((time.monotonic() - began) / 60, 1), "loss": round(sum(last) / len(last), 4)}
     about = {"date": f"{date.today()}", "corpus": CORPUS, "recipe": asdict(recipe), "run": run}
+    if before is not None:
+        about["before"] = {k: v for k, v in json.loads((before / "run.json").read_text()).items() if k != "corpus"}
     (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
     return q4
+
+
+def _after(before: Path, config: LlamaConfig) -> Start:
+    """The weights at the end of an earlier run. Raises ModelError where there are none, or of another network."""
+    whole = checkpoints(before / "training")
+    if not whole:
+        raise ModelError(f"{before} holds no finished training to go on from")
+    finished = open_checkpoint(whole[-1])
+    if finished.shape.config != config:
+        raise ModelError(f"{before} has a network of other sizes; give the sizes that it was made with")
+    return Start(config, load=finished.load)
