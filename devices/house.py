@@ -130,14 +130,25 @@ class House:
         self._entities: dict[str, Entity] = {}  # by device id, without the copies
         self._known: dict[str, _Known] = {}
         self._devices: dict[str, Device] | None = None  # with the settings applied; None when it must be made anew
+        self._shown: tuple[Device, ...] | None = None  # the same, in order
         self._watchers: list[Events] = []
 
     # -- to look at
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """Every device once, in the order in which they were announced, without those that the settings hide."""
-        return tuple(self._described().values())
+        """Every device once, in the order in which they were announced, without those that the settings hide.
+
+        The same tuple until one of them changes.
+        """
+        if self._shown is None:
+            self._shown = tuple(self._described().values())
+        return self._shown
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """What the devices report, as it changes: `state` by id, for every id."""
+        return _States(self)
 
     def device(self, device_id: str) -> Device:
         """Raises UnknownDevice."""
@@ -279,7 +290,7 @@ class House:
                 self._entities[device_id] = other
 
     def _tell(self, before: Mapping[str, Entity]) -> Changed:
-        self._devices = None
+        self._devices = self._shown = None
         added = tuple(e for i, e in self._entities.items() if _differ(before.get(i), e))
         removed = tuple(e for i, e in before.items() if _differ(self._entities.get(i), e))
         for entity in removed:
@@ -300,6 +311,22 @@ class House:
         if self._devices is None:
             self._devices = _describe([e.device for e in self._entities.values()], self._overrides)
         return self._devices
+
+
+class _States(Mapping[str, State]):
+    """The states of a house under their devices' ids."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def __getitem__(self, device_id: str) -> State:
+        return self._house.state(device_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return (device.id for device in self._house.devices)
+
+    def __len__(self) -> int:
+        return len(self._house.devices)
 
 
 def _differ(one: Entity | None, other: Entity) -> bool:

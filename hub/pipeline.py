@@ -87,6 +87,7 @@ class Pipeline:
         self._schedule = schedule
         self._completer = completer
         self._clock = clock
+        self._home = Home(())
         self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
 
     async def answer(self, utterance: str, room: str = "") -> Turn:
@@ -121,13 +122,14 @@ class Pipeline:
         return _turn(draft, "act", await self._carry_out(resolution, draft))
 
     def home(self) -> Home:
-        """The house as resolving sees it, now."""
+        """The house as resolving sees it: the same until a device comes, goes or is called otherwise."""
         devices, settings = self._house.devices, self._settings.house
-        areas: dict[str, str | None] = dict.fromkeys(settings.areas)
-        areas |= settings.floors
-        areas |= {d.area: d.floor for d in devices if d.area}
-        states = {d.id: self._house.state(d.id) for d in devices}
-        return Home(devices, MappingProxyType(areas), MappingProxyType(states))
+        if devices is not self._home.devices:
+            areas: dict[str, str | None] = dict.fromkeys(settings.areas)
+            areas |= settings.floors
+            areas |= {d.area: d.floor for d in devices if d.area}
+            self._home = Home(devices, MappingProxyType(areas), self._house.states)
+        return self._home
 
     async def _understand(self, draft: _Draft) -> Understanding:
         started, now = self._clock(), self._clock()

@@ -16,16 +16,23 @@ class HomeError(ValueError):
     """A home file cannot be used; the text names the file and the place."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Home:
-    """`areas` maps each room to its floor; `states` a device's id to the state that it last reported."""
+    """`areas` maps each room to its floor; `states` a device's id to the state that it last reported.
+
+    A home is itself and no other of the same devices: what is made ready for looking things up in it is kept for it.
+    """
 
     devices: tuple[Device, ...]
     areas: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    _by_id: Mapping[str, Device] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_id", {d.id: d for d in reversed(self.devices)})
 
     def device(self, device_id: str) -> Device | None:
-        return next((d for d in self.devices if d.id == device_id), None)
+        return self._by_id.get(device_id)
 
 
 def load(path: Path) -> dict[str, Home]:

@@ -6,7 +6,8 @@ Every word of a phrase has to be accounted for by a device before it is meant: "
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -150,15 +151,87 @@ class Found:
     ambiguous: bool = False
 
 
+class _Places:
+    """The rooms, or the floors, of a home by the words of their names, those of most words first."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.words = {name: words_of(name) for name in names}
+        longest = sorted(self.words.items(), key=lambda item: -len(item[1]))
+        self._by_first: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for rank, (name, parts) in enumerate(longest):
+            if parts:
+                self._by_first[parts[0]].append((rank, name))
+
+    def take(self, tokens: list[str]) -> set[str]:
+        """The places that are named by a run of the tokens, whose words are then taken out of them."""
+        found = set()
+        for _, name in sorted({place for token in tokens for place in self._by_first.get(token, ())}):
+            parts = self.words[name]
+            if (at := _run(tokens, parts)) is not None:
+                found.add(name)
+                tokens[at : at + len(parts)] = []
+        return found
+
+
 class Index:
-    """A home made ready for looking up phrases."""
+    """A home made ready for looking up phrases: what a phrase can mean is found by its words, however large the home is.
+
+    Devices are known here by their place in the home, in whose order they are found.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.names = [(d, tuple(words_of(n) for n in (d.name, *d.aliases))) for d in home.devices]
-        self.areas = {area: words_of(area) for area in home.areas}
-        floors = {f for f in home.areas.values() if f} | {d.floor for d in home.devices if d.floor}
-        self.floors = {floor: words_of(floor) for floor in floors}
+        self._rooms = _Places(home.areas)
+        self._floors = _Places(
+            dict.fromkeys([*(f for f in home.areas.values() if f), *(d.floor for d in home.devices if d.floor)])
+        )
+        self.areas, self.floors = self._rooms.words, self._floors.words
+        self._by_name: dict[tuple[str, ...], set[int]] = defaultdict(set)
+        self._by_word: dict[str, set[int]] = defaultdict(set)
+        self._by_place_word: dict[str, set[int]] = defaultdict(set)
+        self._of_kind: dict[str, frozenset[int]] = {}
+        self._called: dict[str, set[tuple[tuple[str, ...], str]]] = defaultdict(set)
+        self._place_names: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        for at, (device, names) in enumerate(self.names):
+            for name in names:
+                self._by_name[tuple(sorted(name))].add(at)
+                for word in name:
+                    self._by_word[word].add(at)
+            for word in self._around(device):
+                self._by_place_word[word].add(at)
+            for called in (device.name, *device.aliases):
+                if len(said := tuple(words(called))) > 1:
+                    self._called[said[0]].add((said, device.id))
+        for place in {*self.areas, *self.floors}:
+            if said := tuple(words(place)):
+                self._place_names[said[0]].add(said)
+
+    def called(self, said: Sequence[str]) -> set[tuple[tuple[str, ...], str]]:
+        """The whole names of several words that occur among the words `said`, each with the id of its device."""
+        return {
+            (name, device)
+            for at, word in enumerate(said)
+            for name, device in self._called.get(word, ())
+            if tuple(said[at : at + len(name)]) == name
+        }
+
+    def place_names(self, said: Iterable[str]) -> set[tuple[str, ...]]:
+        """The names of rooms and floors, as words, that begin with one of the words `said`."""
+        return {name for word in said for name in self._place_names.get(word, ())}
+
+    def _around(self, device: Device) -> set[str]:
+        """The words for where the device is."""
+        return set(self.areas.get(device.area or "", ())) | set(words_of(device.floor or ""))
+
+    def _all_of_kind(self, token: str) -> frozenset[int]:
+        """The devices of which the word says what they are."""
+        if token not in self._of_kind:
+            fits = KINDS.get(token)
+            self._of_kind[token] = frozenset(
+                at for at, device in enumerate(self.home.devices) if fits is not None and fits(device)
+            )
+        return self._of_kind[token]
 
     def phrase(self, text: str) -> Phrase:
         """The phrase with its quantifiers and places split off."""
@@ -169,13 +242,7 @@ class Index:
             said = [w for w in said if w not in ("here", "room", "space", "area")]
         plural = any(w != singular(w) and singular(w) in KINDS for w in said)
         tokens = [singular(w) for w in said if w not in _EVERY - {"everything"}]
-        areas: set[str] = set()
-        floors: set[str] = set()
-        for place, found in ((self.areas, areas), (self.floors, floors)):
-            for name, parts in sorted(place.items(), key=lambda item: -len(item[1])):
-                if parts and (at := _run(tokens, parts)) is not None:
-                    found.add(name)
-                    tokens[at : at + len(parts)] = []
+        areas, floors = self._rooms.take(tokens), self._floors.take(tokens)
         for word in [t for t in tokens if t in _UP_DOWN]:
             named = self._up_or_down(word)
             if named:
@@ -211,9 +278,14 @@ class Index:
         return {f for f, r in known.items() if (r > lowest if word == "upstairs" else r <= lowest)}
 
     def in_places(self, phrase: Phrase, devices: Iterable[Device]) -> list[Device]:
-        if not phrase.areas and not phrase.floors:
-            return list(devices)
-        return [d for d in devices if d.area in phrase.areas or (not phrase.areas and self._floor(d) in phrase.floors)]
+        """Those of the devices that are in the places of the phrase; all where it names none."""
+        return [d for d in devices if self.inside(phrase, d)]
+
+    def inside(self, phrase: Phrase, d: Device) -> bool:
+        """Whether the device is in the places of the phrase; any is where it names none."""
+        if phrase.areas:
+            return d.area in phrase.areas
+        return not phrase.floors or self._floor(d) in phrase.floors
 
     def _floor(self, device: Device) -> str | None:
         return device.floor or (self.home.areas.get(device.area) if device.area else None)
@@ -236,43 +308,58 @@ class Index:
         ending = [area for area, parts in self.areas.items() if parts[-len(tokens) :] == tokens]
         return ending[0] if len(ending) == 1 else None
 
-    def exact(self, tokens: Collection[str], devices: Iterable[Device] | None = None) -> list[Device]:
-        """Devices one of whose names is these words, in any order."""
-        wanted = sorted(tokens)
-        among = None if devices is None else {d.id for d in devices}
-        return [
-            d for d, names in self.names if (among is None or d.id in among) and any(sorted(n) == wanted for n in names)
-        ]
+    def exact(self, tokens: Collection[str], fits: Fits) -> list[Device]:
+        """Devices that fit and one of whose names is these words, in any order."""
+        return [d for d in self._at(self._by_name.get(tuple(sorted(tokens)), ())) if fits(d)]
 
-    def covering(self, tokens: Collection[str], devices: Iterable[Device]) -> list[tuple[float, Device]]:
-        """Devices whose name, room and kind account for every word, with the share of the name that was said."""
+    def _at(self, places: Iterable[int]) -> list[Device]:
+        return [self.home.devices[at] for at in sorted(places)]
+
+    def covering(self, tokens: Collection[str], fits: Fits) -> list[tuple[float, Device]]:
+        """Devices that fit and whose name, room and kind account for every word, with the share of the name that was said."""
         out = []
-        allowed = {d.id for d in devices}
-        for device, names in self.names:
-            if device.id not in allowed:
+        said = set(tokens)
+        for at in sorted(self._candidates(said)):
+            device, names = self.names[at]
+            if not fits(device):
                 continue
-            around = set(self.areas.get(device.area or "", ())) | set(words_of(device.floor or ""))
+            around = self._around(device)
+            of_kind = {t for t in said if at in self._all_of_kind(t)}
             best = 0.0
             for name in names:
-                of_kind = {t for t in tokens if t in KINDS and KINDS[t](device)}
-                filled = {t for t in tokens if t in _FILLING} if of_kind or set(name) & set(tokens) else set()
-                own = set(name) & set(tokens)
-                if set(tokens) <= own | around | of_kind | filled:
+                own = set(name) & said
+                filled = said & _FILLING if of_kind or own else set()
+                if said <= own | around | of_kind | filled:
                     best = max(best, 0.01 + len(own) / max(1, len(name)) + 0.1 * len(of_kind))
             if best:
                 out.append((best, device))
         return out
 
-    def similar(self, tokens: Collection[str], devices: Iterable[Device]) -> list[Device]:
-        """Devices whose name is spelled or sounds almost like these words; never a lock: there near is not enough."""
+    def _candidates(self, said: set[str]) -> set[int]:
+        """The devices of which each word may say something; of words that only fill, one word."""
+        about = {
+            t: self._by_word.get(t, set()) | self._by_place_word.get(t, set()) | self._all_of_kind(t) for t in said
+        }
+        telling = [about[t] for t in said if t not in _FILLING]
+        if telling:
+            return set.intersection(*telling)
+        return set().union(*about.values())
+
+    def similar(self, tokens: Collection[str], fits: Fits) -> list[Device]:
+        """Devices that fit and whose name is spelled or sounds almost like these words; never a lock: there near is not enough."""
         said = "".join(tokens)
         if len(said) < 4:
             return []
-        allowed = {d.id for d in devices}
         return [
             d for d, names in self.names
-            if d.id in allowed and d.kind != Kind.LOCK and any(_near("".join(n), said) for n in names)
+            if d.kind != Kind.LOCK and any(_near("".join(n), said) for n in names) and fits(d)
         ]  # fmt: skip
+
+
+@lru_cache(8)
+def indexed(home: Home) -> Index:
+    """The index of a home, made once: a home is the same from command to command."""
+    return Index(home)
 
 
 def _near(a: str, b: str) -> bool:
@@ -282,7 +369,12 @@ def _near(a: str, b: str) -> bool:
         return False  # a dehumidifier does the opposite of what a humidifier does
     if OSA.distance(a, b) <= (1 if len(a) < 8 else 2):
         return True
-    return len(a) > 5 and jellyfish.metaphone(a) == jellyfish.metaphone(b)
+    return len(a) > 5 and _sound(a) == _sound(b)
+
+
+@lru_cache(1 << 13)
+def _sound(name: str) -> str:
+    return jellyfish.metaphone(name)
 
 
 def _run(tokens: list[str], parts: tuple[str, ...]) -> int | None:
@@ -294,12 +386,11 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
 
     Order: a name that is just so; then kind, room and descriptions; then what is near in sound or spelling.
     """
-    eligible = [d for d in index.home.devices if fits(d)]
     phrase = index.phrase(text)
     whole_tokens = words_of(text)
     if where:
         place = index.place(where)
-        joined = index.exact(words_of(f"{where} {text}"), eligible)
+        joined = index.exact(words_of(f"{where} {text}"), fits)
         if place is None:
             return Found(tuple(joined)) if len(joined) == 1 else Found()
         if len(joined) == 1 and not (phrase.every or phrase.plural):
@@ -312,12 +403,8 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
     for tokens in (quantified, phrase.rest):
         if not tokens:
             continue
-        named = (
-            index.in_places(phrase, index.exact(tokens, eligible))
-            if tokens == phrase.rest
-            else index.exact(tokens, eligible)
-        )
-        if where:
+        named = index.exact(tokens, fits)
+        if where or tokens == phrase.rest:
             named = index.in_places(phrase, named)
         if (
             len(named) == 1
@@ -328,32 +415,27 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
             return Found(tuple(named))
         if len(named) > 1 and not phrase.plural and not _only_kind(tokens):
             return _one_of(index, named, phrase, area)
-    return _described(index, phrase, eligible, area)
+    return _described(index, phrase, fits, area)
 
 
 def _only_kind(tokens: Collection[str]) -> bool:
     return all(t in KINDS or t in _ANYTHING for t in tokens)
 
 
-def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str | None) -> Found:
+def _described(index: Index, phrase: Phrase, fits: Fits, area: str | None) -> Found:
     tokens = [t for t in phrase.rest if t not in _ANYTHING]
-    here = index.in_places(phrase, eligible)
-    if phrase.here and area:
-        here = [d for d in here if d.area == area]
+    at = area if phrase.here else None
+    here: Fits = lambda d: index.inside(phrase, d) and (at is None or d.area == at) and fits(d)  # noqa: E731
     if not tokens:
-        if not (phrase.every or phrase.areas or phrase.floors or phrase.here or phrase.whole_home or phrase.rest):
-            return Found()
-        if area and not (phrase.areas or phrase.floors or phrase.whole_home):
-            here = [d for d in here if d.area == area] or here
-        return Found(tuple(here))
+        return _all_there(index, phrase, here, area)
     scored = index.covering(tokens, here)
     if not scored and (phrase.areas or phrase.floors):
         # A room word may be part of a name: "garage light" of the hall.
-        scored = index.covering([*tokens, *(t for a in phrase.areas for t in index.areas[a])], eligible)
+        scored = index.covering([*tokens, *(t for a in phrase.areas for t in index.areas[a])], fits)
     if not scored:
         near = index.similar(tokens, here)
         if not near and (phrase.areas or phrase.floors):
-            near = index.similar([*(t for a in phrase.areas for t in index.areas[a]), *tokens], eligible)
+            near = index.similar([*(t for a in phrase.areas for t in index.areas[a]), *tokens], fits)
         return _one_of(index, near, phrase, area) if near else Found()
     many = phrase.every or phrase.plural or phrase.whole_home
     placed = bool(phrase.areas or phrase.floors or phrase.whole_home)
@@ -374,6 +456,16 @@ def _described(index: Index, phrase: Phrase, eligible: list[Device], area: str |
         if all(d.kind in _TOGETHER for d in top) and (placed or area is not None):
             return Found(tuple(top))
     return _one_of(index, top, phrase, area)
+
+
+def _all_there(index: Index, phrase: Phrase, here: Fits, area: str | None) -> Found:
+    """Everything of a place; of nothing that was named, nothing."""
+    if not (phrase.every or phrase.areas or phrase.floors or phrase.here or phrase.whole_home or phrase.rest):
+        return Found()
+    found = [d for d in index.home.devices if here(d)]
+    if area and not (phrase.areas or phrase.floors or phrase.whole_home):
+        found = [d for d in found if d.area == area] or found
+    return Found(tuple(found))
 
 
 def _one_of(index: Index, devices: list[Device], phrase: Phrase, area: str | None) -> Found:

@@ -16,7 +16,7 @@ from intents import values
 from intents.homes import Home
 from intents.intent import CHORES, QUESTIONS, Because, Outcome, Resolution, SlotValue, Trouble, Wish
 from intents.line import Parse
-from intents.names import PRONOUNS, Fits, Found, Index, find, words_of
+from intents.names import PRONOUNS, Fits, Found, Index, find, indexed, words_of
 from intents.repair import without_delay
 from intents.sensing import sensed
 
@@ -45,7 +45,7 @@ def resolve(parses: Sequence[Parse], home: Home, *, area: str | None = None, las
     """What the sentence means in this home, said in the room `area`, with `last` as what was spoken of before."""
     if not parses:
         return Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_FOR_ME))
-    index = Index(home)
+    index = indexed(home)
     wishes: list[Wish] = []
     scene = _Scene(index, _known_area(home, area), tuple(last))
     try:

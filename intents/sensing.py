@@ -86,9 +86,7 @@ def _temperature(index: Index, what: str, where: str, area: str | None) -> tuple
     climates: Fits = lambda d: d.kind in (Kind.CLIMATE, Kind.WATER_HEATER)  # noqa: E731
     text = what or "temperature"
     if where and not what:
-        named = index.exact(
-            (*words_of(where), "temperature"), [d for d in index.home.devices if sensors(d) or climates(d)]
-        )
+        named = index.exact((*words_of(where), "temperature"), lambda d: sensors(d) or climates(d))
         if len(named) == 1:
             return tuple(named)
     for fits in (climates, sensors):
@@ -141,7 +139,7 @@ def _gates(index: Index, what: str, state: str) -> tuple[Device, ...]:
 def _named(index: Index, what: str, quantity: str, state: str) -> tuple[Device, ...]:
     """Devices that are called so; of several of one name (a phone's battery, its charging) that which senses what was asked."""
     for text in (what, f"{what} {quantity}", f"{quantity} {what}"):
-        found = index.exact(words_of(text))
+        found = index.exact(words_of(text), lambda d: True)
         if len(found) == 1:
             return tuple(found)
         if found and not (len(words_of(text)) == 1 and words_of(text)[0] in KINDS):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from intents.homes import Home
 from intents.intent import SENSITIVE, Because, Outcome, Resolution, Trouble
 from intents.line import NONE, LineError, Parse, read, words
+from intents.names import indexed
 from intents.parts import Complete, reread
 from intents.repair import count, repaired
 from intents.resolve import resolve
@@ -68,9 +69,9 @@ def _placed(parses: tuple[Parse, ...], said: Sequence[str], home: Home) -> tuple
     if len(parses) != 1 or "what" not in parses[0].slots or "where" in parses[0].slots:
         return parses
     spans = {word for span in parses[0].slots.values() for word in span.split()}
-    places = [words(place) for place in {*home.areas, *(floor for floor in home.areas.values() if floor)}]
-    named = [name for name in places if count(said, name) and not spans & set(name)]
-    if len(named) != 1 or any(spans.issuperset(name) for name in places):
+    index = indexed(home)
+    named = [name for name in index.place_names(said) if count(said, name) and not spans & set(name)]
+    if len(named) != 1 or any(spans.issuperset(name) for name in index.place_names(spans)):
         return parses
     return (Parse(parses[0].intent, {**parses[0].slots, "where": " ".join(named[0])}),)
 
@@ -90,10 +91,9 @@ def _overlooked(parses: Sequence[Parse], said: Sequence[str], home: Home, meant:
     """A device was called by its whole name, of several words, that no slot has one of, and it is not what is meant."""
     spans = {word for parse in parses for span in parse.slots.values() for word in span.split()}
     targets = {target for wish in meant.wishes for target in wish.targets}
-    names = {device.id: {tuple(words(name)) for name in (device.name, *device.aliases)} for device in home.devices}
-    found = {name for target in targets for name in names.get(target, ())}
-    named = {name for called in names.values() for name in called if len(name) > 1 and count(said, name)}
-    return any(not spans & set(name) for name in named - found)
+    called = indexed(home).called(said)
+    found = {name for name, device in called if device in targets}
+    return any(not spans & set(name) for name, _ in called if name not in found)
 
 
 def _refusal(because: Because) -> Resolution:

@@ -194,3 +194,17 @@ def test_a_thousand_announcements_are_taken_in_quickly() -> None:
     for n in range(1000):
         announce(house, f"t/{n}", lamp(f"d{n}", f"Lamp {n}", f"id{n}"), convention="home_assistant")
     assert len(house.devices) == 1000
+
+
+def test_the_devices_are_the_same_until_one_of_them_changes_and_so_are_the_states() -> None:
+    house = House()
+    announce(house, "t", lamp("a"))
+    before, states = house.devices, house.states
+    assert house.devices is before
+    assert dict(states) == {"a": {}}
+    house.report("a", {"on": True})
+    assert house.devices is before
+    assert states["a"] == {"on": True}
+    announce(house, "t", lamp("a"), lamp("b"))
+    assert house.devices is not before
+    assert set(states) == {"a", "b"}
