@@ -227,6 +227,41 @@ def demo(
 
 
 @app.command()
+def setup(
+    steps: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STEP]...", help="board, broker, models, sound, devices, sensitive, service, command; all without one."
+        ),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option("--answers", metavar="FILE", help="Ask nobody: the answers are in this TOML file.")
+    ] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Set the hub up, a step after the other; what was begun goes on. 0 means that all steps were taken."""
+    from hub import logs
+    from hub.setup import wizard
+    from hub.setup.asking import Terminal
+
+    logs.set_up("error")
+    with _reported(2):
+        if answers is None and (as_json or not sys.stdin.isatty()):
+            raise HubError("hub setup needs a terminal, or a file of answers: hub setup --answers FILE [--json]")
+        file = wizard.place(config)
+        if answers is None:
+            report = wizard.attended(file, steps or (), Terminal())
+        else:
+            report = wizard.unattended(file, answers, steps or (), lambda text: typer.echo(text, err=True))
+    if report is None:
+        raise typer.Exit(130)
+    if answers is not None:
+        typer.echo(report.as_json() if as_json else report.as_text())
+    raise typer.Exit(0 if report.well else 1)
+
+
+@app.command()
 def doctor(
     as_json: Json = False,
     bundle: Annotated[

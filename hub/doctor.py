@@ -98,7 +98,7 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
     else:
         yield await _sentence(settings)
     yield await _hearing(settings)
-    async for finding in _broker(settings, place):
+    async for finding in broker(settings, place):
         yield finding
 
 
@@ -263,8 +263,11 @@ async def _hearing(settings: Settings) -> Finding:
 # -- the broker, and what is behind it
 
 
-async def _broker(settings: Settings, place: Place) -> AsyncIterator[Finding]:
-    """One step after the other: name, port, TLS, login, rights, and then the devices. Ends at the first that fails."""
+async def broker(settings: Settings, place: Place, *, beyond: bool = True) -> AsyncIterator[Finding]:
+    """One step after the other: name, port, TLS, login, rights, and with `beyond` the hub and the devices behind it.
+
+    Ends at the first that fails.
+    """
     file = shlex.quote(str(place.file))
     for step in (_name, _port, _secured):
         finding = await step(settings.broker, file)
@@ -278,7 +281,7 @@ async def _broker(settings: Settings, place: Place) -> AsyncIterator[Finding]:
     with _listened_to() as warnings:
         try:
             async with link:
-                async for finding in _connected(settings, link, file):
+                async for finding in _connected(settings, link, beyond):
                     yield finding
         except LinkError as error:
             yield wrong("broker", str(error), _login(settings.broker, str(error), file))
@@ -371,11 +374,13 @@ def _login(broker: LinkSettings, said: str, file: str) -> str:
     return f"correct host, port and tls under [broker]: sudo nano {file}"
 
 
-async def _connected(settings: Settings, link: Link, file: str) -> AsyncIterator[Finding]:
+async def _connected(settings: Settings, link: Link, beyond: bool) -> AsyncIterator[Finding]:
     how = "TLS" if settings.broker.tls else "no TLS"
     who = f"user {settings.broker.username}" if settings.broker.username else "no user name"
     yield fine("broker", f"{settings.broker.address}, {how}, {who}")
     yield await _rights(settings, link)
+    if not beyond:
+        return
     if await say.runs(settings, link):
         yield fine("hub", f"one with the id {settings.id} is running")
     else:

@@ -6,10 +6,7 @@ They lie in STATE/models/NAME. The settings file is changed in one place only, w
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,11 +14,11 @@ from pathlib import Path
 from hub import HubError
 from hub import settings as files
 from hub.reading import open_completer
-from hub.settings import Settings, SettingsError
+from hub.settings import Settings
+from hub.settings_file import change, rights
 from models import ModelError
 from models.files import ABOUT, DEFAULT, HUB, PINS, About, Patience, Pin, default_model, digest, fetch, room
 
-BACKUP = ".bak"  # behind the name of the settings file
 AGAIN = "a hub that runs takes it up when it starts again: sudo systemctl restart hub"
 ELSEWHERE = 'set state_folder = "/var/lib/hub"'
 _BAR = 24  # characters
@@ -135,7 +132,7 @@ def fetched(shelf: Shelf, name: str, source: str, tell: Tell, patience: Patience
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HubError(f"{place}: cannot be made ({error.strerror}); {_rights(error)}") from None
+        raise HubError(f"{place}: cannot be made ({error.strerror}); {rights(error)}") from None
     if not shelf.whole(name):
         room(place, max(0, shelf.about[name].bytes - shelf.held(name)))
     for pin in pins:
@@ -194,7 +191,7 @@ async def use(settings: Settings, config: Path | None, name: str, shelf: Shelf) 
         pass
     if wanted == settings.model.file:
         return f"{name} is the model of {place} already, and it opens."
-    change(place, "model", "file", wanted)
+    change(place, {("model", "file"): wanted})
     return f"{name} is the hub's model now, in {place}; {AGAIN}"
 
 
@@ -237,87 +234,5 @@ def removed(shelf: Shelf, name: str) -> str:
         if not any(place.iterdir()):
             place.rmdir()
     except OSError as error:
-        raise HubError(f"{place}: cannot be removed ({error.strerror}); {_rights(error)}") from None
+        raise HubError(f"{place}: cannot be removed ({error.strerror}); {rights(error)}") from None
     return f"{name} is removed; {held / 1e6:,.1f} MB are free again."
-
-
-def _rights(error: OSError) -> str:
-    return "run it again with sudo" if isinstance(error, PermissionError) else "look at the disk"
-
-
-# -- the settings file
-
-
-def change(place: Path, table: str, key: str, value: str) -> None:
-    """Sets one key of the settings file and nothing else; as it was, it is beside it with BACKUP behind its name.
-
-    A file that is not there is made, for its owner only. Raises SettingsError; the file is as it was then.
-    """
-    place = place.resolve()  # a link stays a link
-    try:
-        before = place.read_bytes() if place.exists() else None
-        text = (before or b"").decode()
-        files.parse(text, str(place))
-        text = changed(text, table, key, value)
-        files.parse(text, str(place))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if before is not None:
-            _write(place.with_name(place.name + BACKUP), before, place)
-        _write(place, text.encode(), place)
-    except UnicodeDecodeError:
-        raise SettingsError(f"{place}: this is not text") from None
-    except OSError as error:
-        raise SettingsError(f"{place}: cannot be changed ({error.strerror}); {_rights(error)}") from None
-
-
-def changed(text: str, table: str, key: str, value: str) -> str:
-    """The TOML `text` with the key set to a text; every other line, comments too, as it was. Raises SettingsError."""
-    wanted = tomllib.loads(text)
-    told = json.dumps(value, ensure_ascii=False)
-    wanted[table] = {**wanted[table], key: value} if isinstance(wanted.get(table), dict) else {key: value}
-    result = _edited(text, table, key, told)
-    try:
-        right = tomllib.loads(result) == wanted
-    except tomllib.TOMLDecodeError:
-        right = False
-    if not right:  # written in a way that we do not know, such as an inline table
-        raise SettingsError(f"the settings are written in a way that is not changed here: set {table}.{key} = {told}")
-    return result
-
-
-def _edited(text: str, table: str, key: str, told: str) -> str:
-    lines, end = text.splitlines(keepends=True), "\r\n" if "\r\n" in text else "\n"
-    head = next((i for i, line in enumerate(lines) if re.match(rf"\s*\[\s*{table}\s*\]", line)), None)
-    if head is None:
-        gap = end if text and text.endswith("\n") else end * 2 if text else ""
-        return f"{text}{gap}[{table}]{end}{key} = {told}{end}"
-    for i in range(head + 1, len(lines)):
-        if re.match(r"\s*\[", lines[i]):
-            break
-        if found := re.match(rf"(\s*{key}\s*=\s*)(?:\"(?:[^\"\\]|\\.)*\"|'[^']*')(.*)", lines[i], re.DOTALL):
-            lines[i] = f"{found[1]}{told}{found[2]}"
-            return "".join(lines)
-    lines[head] = lines[head].rstrip("\r\n") + end
-    lines.insert(head + 1, f"{key} = {told}{end}")
-    return "".join(lines)
-
-
-def _write(place: Path, content: bytes, like: Path) -> None:
-    """The whole file or nothing of it, with the owner and rights of `like`; for the owner only where that is new."""
-    new = place.with_name(f".{place.name}.new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if like.exists():
-                status = like.stat()
-                if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), status.st_uid, status.st_gid)
-                os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(place)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise

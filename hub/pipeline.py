@@ -246,10 +246,10 @@ def is_guarded(wish: Wish, home: Home) -> bool:
     if wish.intent in ("lock", "unlock"):
         return True
     opens = wish.intent in ("open", "set_position", "turn_on", "toggle")
-    return opens and any(_keeps_people_out(d) for t in wish.targets if (d := home.device(t)) is not None)
+    return opens and any(keeps_people_out(d) for t in wish.targets if (d := home.device(t)) is not None)
 
 
-def _keeps_people_out(device: Device) -> bool:
+def keeps_people_out(device: Device) -> bool:
     return device.kind is Kind.LOCK or (device.kind is Kind.COVER and device.device_class in _GUARDED_COVERS)
 
 

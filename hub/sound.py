@@ -437,6 +437,14 @@ async def to_device(device: str, chunks: AsyncIterator[Samples], rate: int) -> N
         await _in_thread(speaker.drain)
 
 
+def names(way: Literal["input", "output"]) -> list[str]:
+    """The names of the devices that can record, or play. Raises SoundError where there is none."""
+    port_audio = _sounddevice()
+    with _lock, _reported():
+        _look_again(port_audio)
+        return list(_able(port_audio, way).values())
+
+
 # -- threads: PortAudio's calls block
 
 T = TypeVar("T")
@@ -541,13 +549,19 @@ def _look_again(port_audio: Any) -> None:
         port_audio._initialize()
 
 
+def _able(port_audio: Any, way: str) -> dict[int, str]:
+    """The names by the numbers. Raises SoundError where there is none."""
+    able = {i: str(d["name"]) for i, d in enumerate(port_audio.query_devices()) if d[f"max_{way}_channels"] > 0}
+    if not able:
+        what = "microphone" if way == "input" else "loudspeaker"
+        raise SoundError(f"there is no {what}; is it plugged in, and may this user use sound (group audio)?")
+    return able
+
+
 def _index(port_audio: Any, way: str, device: str) -> int:
     """The number of the device that is meant: the default one, a number, or a part of its name. Raises SoundError."""
-    listed = list(port_audio.query_devices())
-    able = {i: str(d["name"]) for i, d in enumerate(listed) if d[f"max_{way}_channels"] > 0}
+    able = _able(port_audio, way)
     what = "microphone" if way == "input" else "loudspeaker"
-    if not able:
-        raise SoundError(f"there is no {what}; is it plugged in, and may this user use sound (group audio)?")
     if not device:
         default = int(port_audio.default.device[0 if way == "input" else 1])
         return default if default in able else next(iter(able))

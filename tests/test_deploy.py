@@ -18,7 +18,7 @@ from typing import Protocol
 import pytest
 
 from devices.conventions import Message
-from devices.link import Link, LinkSettings
+from devices.link import Link, LinkError, LinkSettings
 from devices.simulator import Home
 from hub import notify, reference
 from hub.doctor import Place, examine
@@ -310,6 +310,48 @@ async def test_nobody_gets_in_without_a_password_or_outside_without_tls(secured:
         pass
     listeners = re.findall(r"^listener (.*)$", (MOSQUITTO / "hub.conf").read_text(), re.MULTILINE)
     assert listeners == ["1883 127.0.0.1", "8883"]
+
+
+def secure(root: Path, password: str, *names: str, code: int = 0) -> str:
+    """What secure.sh says when it secures the mosquitto under this root."""
+    done = subprocess.run(
+        ["bash", MOSQUITTO / "secure.sh", *names],
+        input=password, capture_output=True, text=True, timeout=60, env=os.environ | {"ROOT": str(root)},
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not password or password.strip() not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@needs_openssl
+@needs_passwords
+async def test_a_broker_is_secured_by_one_script_and_again(start_broker: StartBroker, tmp_path: Path) -> None:
+    folder = tmp_path / "etc" / "mosquitto" / "hub"
+    secure(tmp_path, "first one\n", "127.0.0.1")
+    run("mosquitto_passwd", "-b", folder / "passwords", "plug1", "plug1's own")
+    (folder / "acl").write_text(f"# mine\n{(folder / 'acl').read_text()}")
+    before = content(folder)
+    secure(tmp_path, "second one", "127.0.0.1")
+    assert changed(before, content(folder)) == {"passwords"}
+    assert b"second one" not in (folder / "passwords").read_bytes()
+    assert (folder / "passwords").stat().st_mode & 0o007 == 0
+    lines = (tmp_path / "etc/mosquitto/conf.d/hub.conf").read_text()
+    lines = lines.replace("listener 1883 127.0.0.1", "").replace("listener 8883", f"listener {free_port()}")
+    port = (await start_broker(lines)).port
+    for user, password in (("hub", "second one"), ("plug1", "plug1's own")):
+        async with Link(LinkSettings("127.0.0.1", port, username=user, password=password), must_connect=True):
+            pass
+    with pytest.raises(LinkError, match="refuses"):
+        await Link(LinkSettings("127.0.0.1", port, username="hub", password="first one"), must_connect=True).open()
+
+
+@needs_openssl
+@needs_passwords
+def test_a_broker_that_cannot_be_secured_is_told(tmp_path: Path) -> None:
+    assert "usage" in secure(tmp_path, "x", code=1)
+    assert "no password" in secure(tmp_path, "", "one", code=1)
+    assert "colon" in secure(tmp_path, "a:b", "one", code=1)
+    assert not list(tmp_path.iterdir())
 
 
 ALLOWED = [

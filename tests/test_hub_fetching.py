@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import threading
-import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,8 +21,8 @@ import pytest
 
 from hub import HubError
 from hub import settings as files
-from hub.fetching import Bar, Shelf, bar, change, changed, entries, fetched, removed, shelf, table, use
-from hub.settings import ModelSettings, Settings, SettingsError, load
+from hub.fetching import Bar, Shelf, bar, entries, fetched, removed, shelf, table, use
+from hub.settings import ModelSettings, Settings, load
 from models import ModelError
 from models.files import PINS, About, Pin, default_model, digest
 
@@ -220,61 +219,6 @@ async def test_the_service_is_given_no_model_that_it_cannot_read(
         await use(load(config), config, "small", mine)
     monkeypatch.setenv("HOME", str(tmp_path / "other"))
     assert "small is the hub's model now" in await use(load(config), config, "small", mine)
-
-
-# -- the settings file
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", '[model]\nfile = "a\\"b"\n'),
-        ('id = "x"', 'id = "x"\n\n[model]\nfile = "a\\"b"\n'),
-        ("[model]\nthreads = 2\n", '[model]\nfile = "a\\"b"\nthreads = 2\n'),
-        ("[model]", '[model]\nfile = "a\\"b"\n'),
-        ("[ model ]\r\nfile='home' # c\r\n", '[ model ]\r\nfile="a\\"b" # c\r\n'),
-        ('[model]\nfile = "x\\"y"\n[house]\n', '[model]\nfile = "a\\"b"\n[house]\n'),
-        ('[other]\nfile = "x"\n[model]\n', '[other]\nfile = "x"\n[model]\nfile = "a\\"b"\n'),
-    ],
-)
-def test_one_key_is_set_and_every_other_line_stays(before: str, after: str) -> None:
-    assert changed(before, "model", "file", 'a"b') == after
-    assert tomllib.loads(after)["model"]["file"] == 'a"b'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'model = { file = "home" }\n',
-        "model.threads = 2\n",
-        'room = """\n[model]\n"""\n',
-        '[model]\nfile = """home"""\n',
-    ],
-)
-def test_what_is_written_in_another_way_is_left_alone(text: str) -> None:
-    with pytest.raises(SettingsError, match=r'set model\.file = "x"'):
-        changed(text, "model", "file", "x")
-
-
-def test_a_link_stays_a_link_and_a_new_file_is_for_its_owner(tmp_path: Path) -> None:
-    change(tmp_path / "etc" / "hub.toml", "model", "file", "home")
-    made = tmp_path / "etc" / "hub.toml"
-    assert made.stat().st_mode & 0o777 == 0o600
-    assert [p.name for p in made.parent.iterdir()] == ["hub.toml"]
-    link = tmp_path / "hub.toml"
-    link.symlink_to(made)
-    change(link, "model", "file", "other.gguf")
-    assert link.is_symlink()
-    assert load(made).model.file == "other.gguf"
-
-
-def test_a_wrong_file_is_not_changed(tmp_path: Path) -> None:
-    file = tmp_path / "hub.toml"
-    for content in (b"[broker]\nprot = 1\n", b"\xff", b"[model\n"):
-        file.write_bytes(content)
-        with pytest.raises(SettingsError, match=r"hub\.toml"):
-            change(file, "model", "file", "home")
-        assert [p.read_bytes() for p in tmp_path.iterdir()] == [content]
 
 
 # -- what is shown
