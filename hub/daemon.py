@@ -20,6 +20,7 @@ from devices.conventions.zigbee2mqtt import Zigbee2Mqtt
 from devices.discovery import Discovery
 from devices.house import Happening, House
 from devices.link import Inbox, Link, LinkError
+from hub import HubError
 from hub.chores import rings
 from hub.logs import FIELDS
 from hub.notify import living
@@ -107,9 +108,23 @@ async def settled(link: Link, house: House) -> None:
 
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
     """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
-    async with opened(settings, serve=True, must_connect=False, completer=completer) as hub, living():
+    async with opened(settings, serve=True, must_connect=False, completer=completer) as hub, offered(hub), living():
         await serve(hub, stop)
     log.info("stopped")
+
+
+@asynccontextmanager
+async def offered(hub: Hub) -> AsyncIterator[None]:
+    """What the settings offer to others by the Wyoming protocol, while this lasts. Raises HubError."""
+    if not hub.settings.wyoming.serve:
+        yield
+        return
+    try:
+        from hub.wyoming import offer
+    except ImportError as error:
+        raise HubError(f"[wyoming] needs a package ({error}): pip install 'homeward-hub[wyoming]'") from None
+    async with offer.offered(hub):
+        yield
 
 
 async def serve(hub: Hub, stop: asyncio.Event) -> None:

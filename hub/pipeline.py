@@ -67,6 +67,7 @@ class _Draft:
         default_factory=lambda: Understanding(Resolution(Outcome.REFUSE, trouble=Trouble(Because.NOT_UNDERSTOOD)))
     )
     ms: dict[str, float] = field(default_factory=dict)
+    talk: str = ""  # the conversation that it is part of, where that is not the room's
 
 
 class Pipeline:
@@ -90,10 +91,13 @@ class Pipeline:
         self._home = Home(())
         self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
 
-    async def answer(self, utterance: str, room: str = "") -> Turn:
-        """The whole turn: what was said, understood, done and is to be replied. Never raises."""
+    async def answer(self, utterance: str, room: str = "", conversation: str = "") -> Turn:
+        """The whole turn: what was said, understood, done and is to be replied. Never raises.
+
+        What "it" means is remembered for each room, or for each conversation where it is part of one.
+        """
         started = self._clock()
-        draft = _Draft(utterance, room, self.home())
+        draft = _Draft(utterance, room, self.home(), talk=conversation)
         try:
             draft.understanding = await self._understand(draft)
             resolution = draft.understanding.resolution
@@ -111,6 +115,15 @@ class Pipeline:
             kind, done = "error", Done(("Something is wrong with me; my log says what.",), done=False)
         draft.ms["all"] = (self._clock() - started) * 1000
         return _turn(draft, kind, done)
+
+    async def meaning(self, utterance: str, room: str = "") -> tuple[Resolution, str]:
+        """What it would do, and the sentence where it would do nothing. Nothing is done or remembered. Raises ModelError."""
+        reader = Reader(self._completer)
+        found = await understand(
+            *(utterance, self.home(), reader), area=room or None, threshold=self._settings.safety.sure
+        )
+        resolution = self._guarded(found, self.home()).resolution
+        return resolution, self._trouble(resolution.trouble) if resolution.trouble is not None else ""
 
     async def do(self, delayed: Delayed) -> Turn:
         """Carries out what was put off: its sentence, or its wish on the devices as they were chosen then."""
@@ -133,7 +146,7 @@ class Pipeline:
 
     async def _understand(self, draft: _Draft) -> Understanding:
         started, now = self._clock(), self._clock()
-        talk = self._talk(draft.room)
+        talk = self._talk(draft.talk or draft.room)
         question = talk.take_question(now)
         if question is not None and (settled := settle(question, draft.text, draft.home, draft.room)) is not None:
             draft.ms["resolve"] = (self._clock() - started) * 1000
@@ -164,7 +177,7 @@ class Pipeline:
 
     def _remember(self, draft: _Draft) -> None:
         resolution, now = draft.understanding.resolution, self._clock()
-        talk = self._talk(draft.room)
+        talk = self._talk(draft.talk or draft.room)
         talk.remember([t for wish in resolution.wishes for t in wish.targets], now)
         if resolution.outcome is Outcome.ASK and resolution.trouble is not None:
             talk.ask(Question(draft.text, draft.understanding.parses, resolution.trouble, now))

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from devices.house import Override, Overrides
 from devices.link import LinkError, LinkSettings
 from hub import HubError
+from hub.wyoming.settings import WyomingSettings
 
 SYSTEM_FILE = Path("/etc/hub/hub.toml")
 VARIABLE = "HUB_CONFIG"
@@ -117,6 +118,7 @@ class Settings(BaseModel):
     model: ModelSettings = ModelSettings()
     safety: SafetySettings = SafetySettings()
     voice: VoiceSettings = VoiceSettings()
+    wyoming: WyomingSettings = WyomingSettings()
 
     def topic(self, last: str) -> str:
         """One of the hub's own topics: status, say or turn."""

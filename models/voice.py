@@ -79,6 +79,12 @@ def sentences(text: str) -> list[str]:
     return [piece for part in parts if any(map(str.isalnum, part)) for piece in _short(part)]
 
 
+def complete(text: str) -> tuple[str, str]:
+    """Of a text that is still coming: the sentences of it that are whole, and the rest, which may go on."""
+    at = max((found.end() for found in _STOP.finditer(text)), default=0)
+    return text[:at], text[at:]
+
+
 def _short(sentence: str) -> list[str]:
     pieces: list[str] = []
     while len(sentence) > LONGEST:
