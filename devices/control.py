@@ -38,7 +38,8 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The record of one order. `reported` are the state keys that the device sent after it; `ms` is the whole time.
+    """The record of one order. `reported` are the state keys that the device sent after it; `ms` is the whole time, and
+    `sent_ms` that until the broker had the last of its messages.
 
     `command` is the order as it was sent, a relative one already made absolute. `reason` is for a person, and there
     for every outcome but confirmed and accepted.
@@ -50,6 +51,7 @@ class Report:
     reported: Mapping[str, StateValue] = field(default_factory=lambda: MappingProxyType({}))
     ms: float = 0.0
     reason: str | None = None
+    sent_ms: float = 0.0
 
     @property
     def done(self) -> bool:
@@ -226,8 +228,9 @@ async def _send(order: _Order, house: House, link: Link, events: Events, clock: 
             await link.publish(replace(message, retain=False))
     except LinkError as error:
         return Report(order.command, Outcome.UNAVAILABLE, order.messages, reason=str(error))
+    sent_ms = (clock() - sent) * 1000
     if _unprovable(order):
-        return Report(order.command, Outcome.ACCEPTED, order.messages)
+        return Report(order.command, Outcome.ACCEPTED, order.messages, sent_ms=sent_ms)
     watch = _Watch(order, house, clock)
     patience = house.habits.patience(order.device.id, order.device.kind)
     outcome, reason = await watch.until_decided(events, patience)
@@ -241,6 +244,7 @@ async def _send(order: _Order, house: House, link: Link, events: Events, clock: 
         order.messages,
         MappingProxyType(watch.reported),
         reason=reason,
+        sent_ms=sent_ms,
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -38,13 +39,18 @@ QUIET, QUIET_AT_MOST = 0.3, 5.0  # seconds without an announcement until the hou
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The open parts."""
+    """The open parts. `cores` is held by whoever makes a model work, so that no two of them slow each other down.
+
+    `announce` says a turn that nobody has just asked for, in its room; the second argument tells that it is an alarm.
+    """
 
     settings: Settings
     link: Link
     house: House
     schedule: Schedule
     pipeline: Pipeline
+    cores: asyncio.Semaphore
+    announce: Callable[[Turn, bool], None] = lambda turn, alarm: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,18 @@ async def opened(
 
     Raises LinkError, ModelError and SettingsError.
     """
-    known = open_completer(settings, completer, remember=True)
+    cores = asyncio.Semaphore(slots(settings))
+    known = open_completer(settings, completer, remember=True, cores=cores)
     async with known as model, open_house(settings, serve, must_connect) as (link, house):
         schedule = Schedule(settings.folder() / "plans.json")
         pipeline = Pipeline(settings, house, link, schedule, model)
-        yield Hub(settings, link, house, schedule, pipeline)
+        yield Hub(settings, link, house, schedule, pipeline, cores)
+
+
+def slots(settings: Settings) -> int:
+    """How many models may work at once: llama.cpp's threads wait for each other for minutes where they lack a core."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, (cores - 1) // max(settings.model.threads, settings.voice.threads))
 
 
 @asynccontextmanager
@@ -108,7 +121,8 @@ async def settled(link: Link, house: House) -> None:
 
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
     """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
-    async with opened(settings, serve=True, must_connect=False, completer=completer) as hub, offered(hub), living():
+    opening = opened(settings, serve=True, must_connect=False, completer=completer)
+    async with opening as hub, heard_and_spoken(hub) as hub, offered(hub), living():
         await serve(hub, stop)
     log.info("stopped")
 
@@ -125,6 +139,18 @@ async def offered(hub: Hub) -> AsyncIterator[None]:
         raise HubError(f"[wyoming] needs a package ({error}): pip install 'homeward-hub[wyoming]'") from None
     async with offer.offered(hub):
         yield
+
+
+@asynccontextmanager
+async def heard_and_spoken(hub: Hub) -> AsyncIterator[Hub]:
+    """The same hub with its voice, where one is set. Raises ModelError and SoundError."""
+    if not hub.settings.voice.wanted:
+        yield hub
+        return
+    from hub.rooms import opened_rooms  # which needs the extra `voice`
+
+    async with opened_rooms(hub) as rooms:
+        yield replace(hub, announce=rooms.announce)
 
 
 async def serve(hub: Hub, stop: asyncio.Event) -> None:
@@ -200,7 +226,9 @@ async def _remember(hub: Hub) -> None:
     """Does what has come due; after a start not before the devices are there, and somebody to tell."""
     await settled(hub.link, hub.house)
     async for due in hub.schedule.due():
-        await tell(hub, await _due(hub, due))
+        turn = await _due(hub, due)
+        hub.announce(turn, not isinstance(due, Delayed))
+        await tell(hub, turn)
 
 
 async def _due(hub: Hub, due: Due) -> Turn:

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from devices.device import Device
 from devices.link import LinkError
 from hub import say as saying
@@ -23,13 +21,12 @@ from hub import sound
 from hub.daemon import open_house, settled
 from hub.settings import Settings
 from hub.sound import Format, Samples
+from hub.utterance import UNDECIDED, Catcher, Utterance
 from models import ModelError
 from models.files import PINS
 from models.hearing import Gate, Heard, Hearing, check, hotwords
-from models.vad import SECONDS, Endpoint, Patience, Phase, SpeechDetector
+from models.vad import Patience, Phase, SpeechDetector
 
-BEFORE = 1.2  # seconds kept before the voice: in noise and from afar it was found up to 1.0 s late
-AFTER = 0.3  # and behind it: a "t" or "s" at the end is quiet
 NAMES_WITHIN = 2.0  # seconds for a broker to tell who is in the house; without it the settings' names have to do
 
 Frames = AsyncGenerator[Samples, None]
@@ -44,19 +41,6 @@ def meter(loudness: float) -> None:
     """Shows at the terminal how loud it is, always in the same line."""
     sys.stderr.write(f"\r{sound.meter(loudness)} {loudness:4.0f} dB")
     sys.stderr.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """What came in until it ended: how it ended, the samples of the voice, and milliseconds of sound: how long nobody
-    spoke, how long somebody did, and from the voice's last frame until it counted as over.
-    """
-
-    phase: Phase
-    samples: Samples
-    waited: float
-    spoken: float
-    decided: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +110,12 @@ async def first_utterance(
     frames: AsyncIterator[Samples], detector: SpeechDetector, patience: Patience, level: Show
 ) -> Utterance:
     """Takes frames until the first utterance in them has ended, or until nobody has said anything for too long."""
-    endpoint, kept = Endpoint(patience), list[Samples]()
+    catcher = Catcher(patience)
     async for frame in frames:
-        kept.append(frame)
         level(sound.level(frame))
-        if endpoint.take(detector.take(frame)) not in (Phase.WAITING, Phase.SPEAKING):
+        if catcher.take(frame, detector.take(frame)) not in UNDECIDED:
             break
-    phase = endpoint.end()
-    began, ended = endpoint.began or 0, endpoint.ended or 0
-    part = kept[max(0, began - round(BEFORE / SECONDS)) : ended + round(AFTER / SECONDS)]
-    ms = 1000 * SECONDS
-    return Utterance(
-        phase,
-        np.concatenate(part) if phase is Phase.ENDED else np.zeros(0, np.int16),
-        waited=began * ms,
-        spoken=(ended - began) * ms,
-        decided=(len(kept) - ended) * ms,
-    )
+    return catcher.end()
 
 
 async def _heard(hearing: Hearing, utterance: Utterance, names: str, language: str) -> Listened:

@@ -146,11 +146,33 @@ class Remembering:
         return self._cache.get(self._model.fingerprint, prompt, grammar)
 
 
+class Sharing:
+    """Asks the model only while no other one works on the same cores."""
+
+    def __init__(self, model: Known, cores: asyncio.Semaphore) -> None:
+        self._model = model
+        self._cores = cores
+
+    @property
+    def fingerprint(self) -> str:
+        return self._model.fingerprint
+
+    async def complete(self, prompt: str, grammar: str) -> Completion:
+        """Raises ModelError."""
+        async with self._cores:
+            return await self._model.complete(prompt, grammar)
+
+
 @asynccontextmanager
 async def open_completer(
-    settings: Settings, completer: Completer | None = None, *, remember: bool = False
+    settings: Settings,
+    completer: Completer | None = None,
+    *,
+    remember: bool = False,
+    cores: asyncio.Semaphore | None = None,
 ) -> AsyncIterator[Completer]:
-    """The language model in its own process, loaded. With `remember` it is not asked twice for the same words.
+    """The language model in its own process, loaded. With `remember` it is not asked twice for the same words, with
+    `cores` it works only while it holds that.
 
     Raises ModelError.
     """
@@ -158,7 +180,8 @@ async def open_completer(
         yield completer
         return
     folder = settings.folder()
-    async with open_model(resolve_model(settings.model.file), settings.model.threads, folder) as model:
+    async with open_model(resolve_model(settings.model.file), settings.model.threads, folder) as opened:
+        model: Known = opened if cores is None else Sharing(opened, cores)
         if not remember:
             yield model
             return

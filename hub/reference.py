@@ -72,6 +72,8 @@ def _kind(field: Schema) -> str:
         return f"{'whole number' if kind == 'integer' else 'number'}{_bounds(field, kind == 'integer')}"
     if kind == "string":
         return f"text that fits `{field['pattern']}`" if "pattern" in field else "text"
+    if isinstance(held := field.get("additionalProperties"), dict) and held.get("type") == "number":
+        return f"a {_kind(held)}, for each name"
     plain = {"boolean": "`true` or `false`", "array": "list of texts", "object": "a text for each name"}
     return plain[str(kind)]
 
@@ -80,6 +82,8 @@ def _bounds(field: Schema, whole: bool) -> str:
     low, high = field.get("minimum"), field.get("maximum")
     if whole and "exclusiveMinimum" in field:
         low, high = field["exclusiveMinimum"] + 1, field["exclusiveMaximum"] - 1
+    if high is None and not whole and "exclusiveMaximum" in field:
+        return f", from {low} to less than {field['exclusiveMaximum']}"
     return "" if low is None or high is None else f", {low} to {high}"
 
 

@@ -91,17 +91,45 @@ class SafetySettings(BaseModel):
     sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
-class VoiceSettings(BaseModel):
-    """What the hub hears with, and how long it waits for whom; the times in seconds."""
+WakeWords = Mapping[str, Annotated[float, Field(ge=0, lt=1)]]
+
+
+class RoomSettings(BaseModel):
+    """One place to hear and to speak at, with a microphone and a loudspeaker of this machine."""
 
     model_config = _STRICT
-    microphone: str = ""  # the default one; or a part of its name, or its number
+    room: str = ""  # where it stands; empty where the table is called as the room is
+    microphone: str = ""
+    loudspeaker: str = ""
+    wake_words: WakeWords = Field(default_factory=dict)  # empty for those of [voice]
+
+
+class VoiceSettings(BaseModel):
+    """What the hub hears and speaks with, and how long it waits for whom; the times in seconds."""
+
+    model_config = _STRICT
+    microphone: str = ""  # of `hub listen`: the default one; or a part of its name, or its number
     hearing: str = "whisper-tiny.en"  # a folder; without a slash, one in the state folder's models
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     silence: Annotated[float, Field(ge=0.1, le=1.9)] = 0.38  # after the last word
     patience: Annotated[float, Field(ge=1, le=60)] = 5.0  # for the first one
     longest: Annotated[float, Field(ge=2, le=28)] = 15.0  # Whisper's window of 30, less what is kept around it
+    answer_within: Annotated[float, Field(ge=1, le=60)] = 8.0  # after a question of the hub's
+    wake_words: WakeWords = Field(default={"okay_nabu": 0.0})
+    stop_words: tuple[str, ...] = ()  # models of the user's own that are listened for while the hub speaks
+    voice: str = ""  # espeak-ng; or a Piper voice: the path of its .onnx file, or a name in the state folder's models
+    speed: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    volume: Annotated[float, Field(ge=0, le=1)] = 1.0
+    brief: bool = True
+    quiet_hours: Annotated[str, Field(pattern=r"^(([01]?\d|2[0-3]):[0-5]\d-([01]?\d|2[0-3]):[0-5]\d)?$")] = ""
+    at_night: Literal["chime", "nothing", "softly"] = "chime"
+    rooms: Mapping[str, RoomSettings] = Field(default_factory=dict)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether `hub run` is to listen and speak at all."""
+        return bool(self.rooms)
 
 
 class Settings(BaseModel):

@@ -36,6 +36,40 @@ class Order:
         }
 
 
+# What happens in a spoken turn, in this order.
+MOMENTS = ("wake", "ended", "heard", "understood", "published", "confirmed", "sound")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How a turn was spoken: at which post, after which wake word ("" for an answer to a question of the hub's) and how
+    surely that was heard, and the words as Whisper wrote them, before names were put right.
+
+    `at` has each of MOMENTS that there was, in milliseconds after the end of the last word: the wake word was heard, the
+    command counted as over, its words were there, its meaning, the broker had the orders, the devices had confirmed
+    them, the first sound of the answer was out.
+    """
+
+    post: str
+    wake: str = ""
+    score: float = 0.0
+    heard: str = ""
+    logprob: float = 0.0
+    no_speech: float = 0.0
+    at: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "post": self.post,
+            "wake": self.wake,
+            "score": round(self.score, 3),
+            "heard": self.heard,
+            "logprob": round(self.logprob, 3),
+            "no_speech": round(self.no_speech, 3),
+            "at": {moment: round(ms, 1) for moment, ms in self.at.items()},
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One finished turn. `line` is what the model wrote, `actions` what that means in this house.
@@ -57,6 +91,7 @@ class Turn:
     confidence: float = 0.0
     orders: tuple[Order, ...] = ()
     ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    spoken: Spoken | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,6 +117,7 @@ class Turn:
             "confidence": round(self.confidence, 4),
             "orders": [o.as_json() for o in self.orders],
             "ms": {step: round(ms, 1) for step, ms in self.ms.items()},
+            **({"spoken": self.spoken.as_json()} if self.spoken else {}),
         }
 
 

@@ -27,9 +27,10 @@ from devices.house import Override
 from devices.link import LinkSettings
 from devices.simulator import Home
 from hub import ears
-from hub.listen import AFTER, BEFORE, Listened, bias, first_utterance, folder, listen, meter, said, source, unseen
+from hub.listen import Listened, bias, first_utterance, folder, listen, meter, said, source, unseen
 from hub.settings import BrokerSettings, DeviceSettings, HouseSettings, Settings, VoiceSettings
 from hub.sound import FRAME, RATE, Samples, SoundError
+from hub.utterance import AFTER, BEFORE
 from models import ModelError
 from models.hearing import Heard
 from models.vad import SECONDS, Patience, Phase, SpeechDetector

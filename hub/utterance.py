@@ -1,0 +1,69 @@
+"""One utterance cut out of a stream: frames and their probabilities of speech in, the samples of a voice out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hub.sound import Samples
+from models.vad import SECONDS, Endpoint, Patience, Phase
+
+BEFORE = 1.2  # seconds kept before the voice: in noise and from afar it was found up to 1.0 s late
+AFTER = 0.3  # and behind it: a "t" or "s" at the end is quiet
+
+UNDECIDED = (Phase.WAITING, Phase.SPEAKING)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What came in until it ended: how it ended, the samples of the voice, and milliseconds of sound: how long nobody
+    spoke, how long somebody did, and from the voice's last frame until it counted as over.
+    """
+
+    phase: Phase
+    samples: Samples
+    waited: float
+    spoken: float
+    decided: float
+
+
+class Catcher:
+    """Keeps what is said until it is over.
+
+    A voice that ends within the first `tail` seconds was the end of something else, of a wake word, and is waited behind.
+    """
+
+    def __init__(self, patience: Patience, tail: float = 0.0) -> None:
+        self._patience = patience
+        self._tail = round(tail / SECONDS)
+        self._endpoint = Endpoint(patience)
+        self._kept: list[Samples] = []
+
+    def take(self, frame: Samples, probability: float) -> Phase:
+        """The phase after one more frame."""
+        self._kept.append(frame)
+        phase = self._endpoint.take(probability)
+        if phase is Phase.ENDED and self._tail and (self._endpoint.ended or 0) <= self._tail:
+            self._kept = self._kept[self._endpoint.ended :]
+            self._endpoint, self._tail = Endpoint(self._patience), 0
+        return self._endpoint.phase
+
+    @property
+    def silent(self) -> float:
+        """Seconds without any voice so far; 0 once there was one."""
+        return len(self._kept) * SECONDS if self._endpoint.phase is Phase.WAITING else 0.0
+
+    def end(self) -> Utterance:
+        """What was caught; who speaks now has ended."""
+        phase = self._endpoint.end()
+        began, ended = self._endpoint.began or 0, self._endpoint.ended or 0
+        part = self._kept[max(0, began - round(BEFORE / SECONDS)) : ended + round(AFTER / SECONDS)]
+        ms = 1000 * SECONDS
+        return Utterance(
+            phase,
+            np.concatenate(part) if phase is Phase.ENDED else np.zeros(0, np.int16),
+            waited=began * ms,
+            spoken=(ended - began) * ms,
+            decided=(len(self._kept) - ended) * ms,
+        )

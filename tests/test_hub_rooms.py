@@ -1,0 +1,426 @@
+"""From a wave in a room to a confirmed device and a sound in the same room: every part real but the ears, which hear
+what they are told, and the devices, which are software.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from devices.link import Inbox, LinkSettings
+from devices.simulator import Home
+from hub import ears
+from hub.chimes import Chime, tones
+from hub.daemon import Hub, opened, settled
+from hub.mouth import RATE as OUT
+from hub.mouth import Mouth
+from hub.post import State, Woken
+from hub.reading import Lines
+from hub.rooms import NOT_UNDERSTOOD, Hears, Rooms
+from hub.saying import SOFT
+from hub.scripted import Dictated, Hum, ScriptedPost
+from hub.settings import BrokerSettings, Settings, VoiceSettings
+from hub.sound import RATE, Decoder, Samples
+from hub.turn import MOMENTS, Turn
+from models.hearing import Heard, Hearing
+from models.voice import Manner
+from models.wake import WakeWord
+
+for package in ("faster_whisper", "onnxruntime", "soxr", "pymicro_wakeword"):
+    pytest.importorskip(package, reason="the extra `voice` is not installed")
+
+SAYS = "turn on the bathroom light"
+LINES = {
+    SAYS: "<turn_on><what> bathroom light",
+    "turn on the bedroom light": "<turn_on><what> light<where> bedroom",
+    "lamp on": "<turn_on><what> the lamp",
+    "is the front door locked": "<get_state><what> front door<state> locked",
+}
+FORMANTS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240))  # of a, i and u
+NIGHT, DAY = datetime(2024, 1, 1, 3), datetime(2024, 1, 1, 12)
+
+
+def vowel(formants: tuple[int, ...], pitch: float, seconds: float = 0.14) -> NDArray[np.float64]:
+    at = np.arange(int(seconds * RATE)) / RATE
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(5 * np.pi * at))) / RATE
+    sounds = np.zeros(len(at))
+    for k in range(1, int(5000 / pitch)):
+        loud = sum(w / (1 + ((k * pitch - f) / 90) ** 2) for f, w in zip(formants, (1, 0.5, 0.3), strict=True))
+        sounds += loud * np.sin(k * phase)
+    voiced: NDArray[np.float64] = sounds * np.minimum(1, np.minimum(at, at[::-1]) / 0.03)
+    return voiced
+
+
+def spoken(seconds: float = 1.5, before: float = 0.2, after: float = 1.0) -> Samples:
+    """Vowels one after the other, with silence around them."""
+    gap = np.zeros(600)
+    parts = [part for i in range(int(seconds / 0.1775)) for part in (vowel(FORMANTS[i % 3], 110 + 4 * (i % 7)), gap)]
+    voice = np.concatenate(parts)
+    voice *= 0.3 / np.abs(voice).max()
+    whole = np.concatenate([np.zeros(int(before * RATE)), voice, np.zeros(int(after * RATE))])
+    return (whole * 32767).astype(np.int16)
+
+
+def silent(seconds: float) -> Samples:
+    return np.zeros(int(seconds * RATE), np.int16)
+
+
+class Address(Protocol):
+    host: str
+    port: int
+
+
+@dataclass
+class House:
+    """The open rooms, the home around them, and the turns that were told."""
+
+    rooms: Rooms
+    hub: Hub
+    home: Home
+    voice: Hum
+    turns: Inbox
+    ears: Dictated
+
+    async def turn(self) -> dict[str, Any]:
+        async with asyncio.timeout(30):
+            told: dict[str, Any] = json.loads((await anext(self.turns)).payload)
+            return told
+
+    @asynccontextmanager
+    async def attended(self, *posts: ScriptedPost) -> AsyncIterator[None]:
+        """These posts are served meanwhile."""
+        tasks = [asyncio.create_task(self.rooms.attend(post)) for post in posts]
+        try:
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(post.attended() for post in posts))
+                yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def house(broker: Address, tmp_path: Path) -> Open:
+    """Opens the rooms over the demo's home; its ears hear `says`, and it is `now`."""
+
+    @asynccontextmanager
+    async def open_house(
+        *says: str | Heard, hearing: Hears | None = None, voice: Mapping[str, Any] | None = None, now: datetime = DAY
+    ) -> AsyncIterator[House]:
+        settings = Settings(
+            broker=BrokerSettings(broker.host, port=broker.port),
+            state_folder=str(tmp_path),
+            voice=VoiceSettings(**(voice or {})),
+        )
+        async with (
+            Home(LinkSettings(broker.host, broker.port), travel=0.1) as home,
+            opened(settings, completer=Lines(LINES)) as hub,
+        ):
+            await settled(hub.link, hub.house)
+            hum = Hum()
+            mouth = Mouth(hum, hub.cores, Manner())
+            turns = hub.link.listen(settings.topic("turn"), qos=1)
+            await hub.link.settled()
+            try:
+                told = Dictated(*says)
+                yield House(Rooms(hub, hearing or told, mouth, lambda: now), hub, home, hum, turns, told)
+            finally:
+                await mouth.close()
+
+    return open_house
+
+
+def is_chime(played: tuple[int, Samples], chime: Chime) -> bool:
+    rate, samples = played
+    return rate == OUT and np.array_equal(samples, tones(chime, OUT))
+
+
+async def test_from_a_wave_to_a_light_that_is_on_and_an_answer(house: Open, tmp_path: Path) -> None:
+    ears.write(tmp_path / "ears", SAYS)
+    post = ScriptedPost("hall", "Hall")
+    async with Hearing(tmp_path / "ears") as hearing, house(hearing=hearing) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu", 0.9))
+        post.say(spoken())
+        turn = await there.turn()
+        await post.until(State.HEARING, State.UNDERSTANDING, State.SPEAKING, State.WAITING)
+        assert there.home.state("bathroom_light")["state"] == "ON"
+    assert (turn["text"], turn["reply"], turn["room"]) == (SAYS, "Bathroom light is on.", "Hall")
+    assert turn["orders"][0]["outcome"] == "confirmed"
+    assert there.voice.said == [("Bathroom light is on.", Manner())]
+    ((rate, samples),) = post.played
+    assert rate == OUT
+    assert len(samples) / OUT == pytest.approx(4 * 0.15, abs=0.02)
+    assert [text for _, text in post.states if text] == [SAYS, "Bathroom light is on."]
+    assert (turn["spoken"]["post"], turn["spoken"]["wake"], turn["spoken"]["heard"]) == ("hall", "Okay Nabu", SAYS)
+    at = turn["spoken"]["at"]
+    assert tuple(at) == MOMENTS
+    assert list(at.values()) == sorted(at.values())
+    assert at["ended"] >= 380  # the silence that ends a command
+
+
+# -- what is no command
+
+
+async def test_silence_after_the_wake_word_is_a_soft_chime_and_nothing_else(house: Open) -> None:
+    post = ScriptedPost("hall")
+    async with house(SAYS) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(silent(6))
+        await post.until(State.SPEAKING, State.WAITING)
+    assert [is_chime(played, Chime.NOTHING) for played in post.played] == [False, True]
+    assert is_chime(post.played[0], Chime.AWAKE)  # who waits is told to go on
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        Heard(SAYS, logprob=-1.5),
+        Heard(SAYS, logprob=-0.5, no_speech=0.9),
+        Heard("Thank you. Thank you. Thank you.", logprob=-0.1, compression=3),
+        Heard("...", logprob=-0.1),
+    ],
+    ids=["too unsure", "more likely silence", "it repeats itself", "no words"],
+)
+async def test_what_was_made_up_out_of_noise_never_reaches_a_device(house: Open, heard: Heard) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house(heard) as there, there.attended(post):
+        before = there.home.state("bathroom_light")
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        turn = await there.turn()
+        assert there.home.state("bathroom_light") == before
+    assert (turn["outcome"], turn["reply"], turn["orders"]) == ("refuse", NOT_UNDERSTOOD, [])
+    assert turn["spoken"]["heard"] == heard.text
+    assert "understood" not in turn["spoken"]["at"]
+
+
+async def test_a_television_is_not_listened_to_for_ever(house: Open) -> None:
+    post = ScriptedPost("hall")
+    async with house(SAYS, voice={"longest": 3}) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken(5))
+        await post.until(State.SPEAKING, State.WAITING)
+    assert is_chime(post.played[-1], Chime.NOTHING)
+
+
+# -- taking turns
+
+
+async def test_after_a_question_the_answer_needs_no_wake_word(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house("lamp on", "the bedroom one") as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        asked = await there.turn()
+        assert asked["outcome"] == "ask"
+        await post.until(State.AWAITING)
+        post.say(spoken())
+        answered = await there.turn()
+        assert there.home.state("bedroom_lamp")["state"] == "ON"
+    assert answered["reply"] == "Bedroom lamp is on."
+    assert answered["spoken"]["wake"] == ""
+
+
+async def test_a_question_that_nobody_answers_is_let_be(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house("lamp on", SAYS) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.AWAITING)
+        post.say(np.concatenate([silent(9), spoken()]))
+        await post.until(State.AWAITING, State.WAITING)
+        post.leave()
+    assert len(post.played) == 1
+    assert post.states[-1] == (State.WAITING, "")
+
+
+async def test_the_wake_word_cuts_what_the_hub_says(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall", holds=True)
+    async with house("is the front door locked", "is the front door locked") as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.SPEAKING)
+        assert post.cut == 0
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.SPEAKING, State.HEARING, State.UNDERSTANDING, State.SPEAKING)
+        assert post.cut == 1
+
+
+@pytest.mark.parametrize(("heard", "cut"), [("Stop.", True), ("be quiet, please", True), ("stop the fan", False)])
+async def test_stop_cuts_it_without_a_wake_word(house: Open, heard: str, cut: bool) -> None:
+    post = ScriptedPost("hall", "Hall", holds=True)
+    async with house("is the front door locked", heard, "stop") as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.SPEAKING)
+        post.say(spoken(0.8))
+        if not cut:  # then it is still speaking, and hears on
+            post.say(spoken(0.8))
+        await post.until(State.SPEAKING, State.WAITING)
+        assert len(there.ears.asked) == (2 if cut else 3)
+    assert post.cut == 1
+
+
+async def test_stop_behind_the_wake_word_is_no_command_where_the_hub_was_speaking(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall", holds=True)
+    async with house("is the front door locked", "stop", SAYS) as there, there.attended(post):
+        for states in ([State.SPEAKING], [State.HEARING, State.UNDERSTANDING, State.WAITING], [State.SPEAKING]):
+            post.states.clear()
+            post.wake(Woken("Okay Nabu"))
+            post.say(spoken())
+            await post.until(*states)
+        turns = [await there.turn(), await there.turn()]
+    assert [turn["text"] for turn in turns] == ["is the front door locked", SAYS]
+    assert post.cut >= 1
+
+
+# -- several rooms
+
+
+async def test_the_post_that_heard_best_answers_and_the_others_stay_quiet(house: Open) -> None:
+    far, near, farther = ScriptedPost("far", "Hall"), ScriptedPost("near", "Office"), ScriptedPost("farther", "Garage")
+    async with house(SAYS, SAYS, SAYS) as there, there.attended(far, near, farther):
+        for post, score in ((far, 0.8), (near, 0.99), (farther, 0.8)):
+            post.wake(Woken("okay_nabu" if post is far else "Okay Nabu", score))
+            post.say(spoken())
+        turn = await there.turn()
+        await near.until(State.SPEAKING, State.WAITING)
+        await far.until(State.HEARING, State.WAITING)
+        await farther.until(State.HEARING, State.WAITING)
+        assert len(there.ears.asked) == 1
+    assert turn["room"] == "Office"
+    assert not far.played
+    assert not farther.played
+
+
+async def test_of_two_that_heard_it_as_surely_the_louder_one_answers(house: Open) -> None:
+    words = [WakeWord("okay_nabu")]
+    loud, soft = ScriptedPost("loud", "Hall", words), ScriptedPost("soft", "Office", words)
+    said = wake_word()
+    async with house(SAYS, SAYS) as there, there.attended(soft, loud):
+        soft.say(np.concatenate([said // 3, spoken() // 3]))
+        loud.say(np.concatenate([said, spoken()]))
+        turn = await there.turn()
+        await soft.until(State.HEARING, State.WAITING)
+        assert len(there.ears.asked) == 1
+    assert turn["room"] == "Hall"
+    assert turn["spoken"]["wake"] == "Okay Nabu"
+
+
+async def test_two_posts_speak_at_once(house: Open) -> None:
+    one, two = ScriptedPost("one", "Hall", holds=True), ScriptedPost("two", "Office", holds=True)
+    async with house("is the front door locked", "is the front door locked") as there, there.attended(one, two):
+        one.wake(Woken("Okay Nabu"))
+        two.wake(Woken("Alexa"))
+        for post in (one, two):
+            post.say(spoken())
+        await asyncio.gather(one.until(State.SPEAKING), two.until(State.SPEAKING))
+        assert (one.states[-1][0], two.states[-1][0]) == (State.SPEAKING, State.SPEAKING)
+        rooms = {(await there.turn())["room"], (await there.turn())["room"]}
+    assert rooms == {"Hall", "Office"}
+
+
+def ring(room: str) -> Turn:
+    return Turn("tea", "Your tea timer is done.", "answer", done=True, room=room)
+
+
+async def test_a_timer_rings_in_its_room_until_it_is_stopped(house: Open) -> None:
+    hall, office = ScriptedPost("hall", "Hall", holds=True), ScriptedPost("office", "Office")
+    async with (
+        house("stop", voice={"quiet_hours": "22:00-07:00", "at_night": "nothing"}, now=NIGHT) as there,
+        there.attended(hall, office),
+    ):
+        there.rooms.announce(ring("hall"), True)
+        await hall.until(State.SPEAKING)
+        hall.say(spoken(0.8))
+        await hall.until(State.SPEAKING, State.WAITING)
+    assert hall.cut == 1
+    assert not office.played
+    ((_, samples),) = hall.played
+    alarm = tones(Chime.ALARM, OUT)
+    assert np.array_equal(samples[: len(alarm)], alarm)
+    assert there.voice.said == [("Your tea timer is done.", Manner())]
+
+
+async def test_a_timer_of_no_room_rings_everywhere_and_waits_for_who_is_speaking(house: Open) -> None:
+    hall, office = ScriptedPost("hall", "Hall"), ScriptedPost("office", "Office")
+    async with house(SAYS) as there, there.attended(hall, office):
+        hall.wake(Woken("Okay Nabu"))
+        await hall.until(State.HEARING)
+        there.rooms.announce(ring("Cellar"), True)
+        await office.until(State.SPEAKING, State.WAITING)
+        assert not hall.played
+        hall.say(spoken())
+        await hall.until(
+            State.HEARING, State.UNDERSTANDING, State.SPEAKING, State.WAITING, State.SPEAKING, State.WAITING
+        )
+    assert len(hall.played) == 2
+
+
+# -- how it is said
+
+
+@pytest.mark.parametrize(
+    ("room", "voice", "now", "chime"),
+    [
+        ("bathroom", {}, DAY, Chime.DONE),
+        ("Bathroom", {"brief": False}, DAY, None),
+        ("Office", {}, DAY, None),
+        ("Office", {"quiet_hours": "22:00-07:00"}, NIGHT, Chime.DONE),
+        ("Office", {"quiet_hours": "22:00-07:00"}, DAY, None),
+    ],
+)
+async def test_a_chime_stands_for_words_where_they_are_not_needed(
+    house: Open, room: str, voice: dict[str, Any], now: datetime, chime: Chime | None
+) -> None:
+    post = ScriptedPost("post", room)
+    async with house(SAYS, voice=voice, now=now) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        assert (await there.turn())["orders"][0]["outcome"] == "confirmed"
+        await post.until(State.SPEAKING, State.WAITING)
+    (played,) = post.played
+    volume = SOFT if now is NIGHT else 1.0
+    assert np.array_equal(played[1], tones(chime, OUT, volume)) if chime else there.voice.said
+
+
+# -- the wake word
+
+
+def wake_word(text: str = "okay nabu") -> Samples:
+    """The words as a synthetic voice says them, with a second of silence before."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("no synthetic voice: apt-get install espeak-ng")
+    done = subprocess.run(["espeak-ng", "-s", "160", "--stdout", text], capture_output=True, check=True, timeout=30)
+    decoder = Decoder()
+    return np.concatenate([silent(1), *decoder.take(done.stdout), *decoder.end()])
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.3, 1.5])
+async def test_one_speaks_on_after_the_wake_word_with_a_pause_or_without(house: Open, gap: float) -> None:
+    post = ScriptedPost("hall", "Hall", [WakeWord("okay_nabu")])
+    async with house(SAYS, SAYS) as there, there.attended(post):
+        post.say(np.concatenate([wake_word(), silent(gap), spoken(before=0)]))
+        turn = await there.turn()
+        await post.until(State.HEARING, State.UNDERSTANDING, State.SPEAKING, State.WAITING)
+        assert len(there.ears.asked) == 1
+    assert turn["orders"][0]["outcome"] == "confirmed"
+    assert turn["spoken"]["score"] > 0.8
+    assert is_chime(post.played[0], Chime.AWAKE) == (gap > 1)
