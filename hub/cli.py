@@ -231,7 +231,8 @@ def setup(
     steps: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STEP]...", help="board, broker, models, sound, devices, sensitive, service, command; all without one."
+            metavar="[STEP]...",
+            help="board, broker, models, sound, devices, sensitive, service, command; all without one.",
         ),
     ] = None,
     answers: Annotated[

@@ -1,6 +1,7 @@
 """What the model may write: a line of intents/line.py, in which every span is a run of the words that were said.
 
-The grammar is in llguidance's dialect of Lark; `<symbol>` is one token of the model.
+The grammar is in llguidance's dialect of Lark; `<symbol>` is one token of the model. It is the same for all utterances but
+for its last line, which names the words that a span is a run of: so it has to be compiled once only.
 """
 
 from __future__ import annotations
@@ -60,15 +61,12 @@ def allows(parses: list[Parse], words: list[str]) -> bool:
 
 
 def grammar(words: list[str]) -> str:
-    """The Lark grammar of the lines that may answer these words (as `line.words` gives them)."""
-    if not words:
-        return f"start: <{NONE}>\n"
-    chunks = json.dumps({"substring_chunks": [f" {word}" for word in words]})
-    return f"{_STATIC}RUN: %regex {chunks}\nSPAN: RUN & /(?s:.+)/\n"
+    """The grammar of the lines that may answer these words (as `line.words` gives them)."""
+    return f"{_RULES}SPAN: %said {json.dumps(words)}\n" if words else f"start: <{NONE}>\n"
 
 
-def _static() -> str:
-    """The part of the grammar that is the same for all utterances."""
+def _rules() -> str:
+    """What is the same for all utterances."""
     more = MAX_COMMANDS - 1
     commands = [
         f"({' | '.join(f'<{intent}>' for intent in intents)}) {' '.join(_optional(slots))}"
@@ -94,4 +92,4 @@ def _optional(slots: tuple[str, ...]) -> list[str]:
     return direction + [f"slot_{slot}?" for slot in slots if slot not in FLAGS]
 
 
-_STATIC = _static()
+_RULES = _rules()

@@ -1,4 +1,4 @@
-"""The language model: llama.cpp's low-level calls, and llguidance to bind what it writes to a grammar.
+"""The language model: llama.cpp's low-level calls; what it writes is bound to a grammar (models/binding.py).
 
 One utterance is one short run: the prompt is read as one batch, then each token is the best of those that the grammar
 allows. Tokens that the grammar forces are not sampled; they go into the batch of the token before them. A constant text
@@ -23,11 +23,12 @@ from typing import Any, Self
 
 import llama_cpp
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLTokenizer
 from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
 from models import LengthError, ModelError
+from models.binding import Binding, Writing
 from models.calibration import calibration_of
 from models.completion import Completion, Primer
 
@@ -71,7 +72,9 @@ class LanguageModel:
             self._vocab = _given(llama_cpp.llama_model_get_vocab(self._model), "it has no vocabulary")
             self._size = llama_cpp.llama_vocab_n_tokens(self._vocab)
             self._eos = llama_cpp.llama_vocab_eos(self._vocab)
+            self._row = ctypes.c_float * self._size  # the logits behind one token
             self._tokenizer = _tokenizer(self._vocab, self._size)
+            self._binding = Binding(self._tokenizer, self._size, self._eos)
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
             self._lead = ""
@@ -119,7 +122,7 @@ class LanguageModel:
         return list(tokens[:count])
 
     def complete(self, prompt: str, grammar: str, max_tokens: int = 128, guess: str = "") -> Completion:
-        """What the model writes after `prompt` under `grammar` (llguidance's Lark), best token first.
+        """What the model writes after `prompt` under `grammar` (as models/binding.py has it), best token first.
 
         `guess`, a text that the answer may be, is read with the prompt in one batch; what is right of it then need not be
         written token by token, and what is wrong of it is forgotten: the answer is the model's own either way. Raises
@@ -131,12 +134,12 @@ class LanguageModel:
             raise LengthError(
                 f"that is too long: {len(tokens)} tokens, and there is room for {self._room - max_tokens}"
             )
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-        line = _Line(guess.encode(), max_tokens, *self._forced(matcher))
+        writing = self._binding.writing(grammar)
+        line = _Line(guess.encode(), max_tokens, forced := writing.forced(), [0.0] * len(forced))
         ahead = self._ahead(line)
         rows, read = self._read(tokens + line.tokens, ahead)
         middle = time.perf_counter()
-        self._write(matcher, line, rows, ahead)
+        self._write(writing, line, rows, ahead)
         end = time.perf_counter()
         return Completion(
             text=self._tokenizer.decode_bytes(line.tokens).replace(b"\xff", b"").decode(errors="replace"),
@@ -148,21 +151,21 @@ class LanguageModel:
             calibration=self._calibration,
         )
 
-    def _write(self, matcher: LLMatcher, line: _Line, rows: _Rows, ahead: list[int]) -> None:
+    def _write(self, writing: Writing, line: _Line, rows: _Rows, ahead: list[int]) -> None:
         """The rest of the line. `rows` are the logits where it begins and behind each of the guessed tokens `ahead`."""
         at = 0  # of these rows
-        while not matcher.is_stopped():
+        while not writing.stopped:
             if len(line.tokens) >= line.most:
                 raise LengthError(f"the answer is longer than {line.most} tokens")
-            token, logprob = self._choose(matcher, rows[at])
+            token, logprob = _choose(writing, rows[at])
             if token == self._eos:
                 break
-            self._take(matcher, [token])
-            forced, zeros = self._forced(matcher)
+            writing.take(token)
+            forced = writing.forced()
             run = [token, *forced]
             line.tokens += run
-            line.logprobs += [logprob, *zeros]
-            if matcher.is_stopped():
+            line.logprobs += [logprob, *[0.0] * len(forced)]
+            if writing.stopped:
                 break
             right = _common(ahead[at:], run)
             if right == len(run):  # as guessed: what follows is known already
@@ -172,7 +175,6 @@ class LanguageModel:
             line.misses += bool(ahead)
             ahead, at = self._ahead(line), 0
             rows = self._decode(run[right:], ahead)
-        _raise_error(matcher)
 
     def _prime(self, primer: Primer) -> None:
         """Put the primer's text into the KV cache, from its file or by reading it. Raises ModelError."""
@@ -200,28 +202,6 @@ class LanguageModel:
             return False
         self._cached = list(self._head)
         return True
-
-    def _forced(self, matcher: LLMatcher) -> tuple[list[int], list[float]]:
-        """The tokens that the grammar forces now, which the matcher has then taken, and a logarithm of 1 for each."""
-        forced = matcher.compute_ff_tokens()
-        if self._eos in forced:
-            forced = forced[: forced.index(self._eos)]
-        if forced:
-            self._take(matcher, forced)
-        return forced, [0.0] * len(forced)
-
-    def _take(self, matcher: LLMatcher, tokens: list[int]) -> None:
-        """The grammar goes on behind these tokens."""
-        if not matcher.consume_tokens(tokens):
-            _raise_error(matcher)
-
-    def _choose(self, matcher: LLMatcher, logits: NDArray[np.float32]) -> tuple[int, float]:
-        """The most probable token that the grammar allows, and its logarithm among all tokens."""
-        mask = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")
-        _raise_error(matcher)
-        token = int(np.where(mask[: self._size], logits, -np.inf).argmax())
-        top = logits.max()
-        return token, float(logits[token] - top - np.log(np.exp(logits - top).sum()))
 
     def _ahead(self, line: _Line) -> list[int]:
         """The tokens of the guess behind those that are written already; none where these say something else."""
@@ -266,7 +246,7 @@ class LanguageModel:
             raise ModelError(f"llama.cpp could not read the text (code {code})")
         self._cached += whole
         found = (llama_cpp.llama_get_logits_ith(self._context, n) for n in range(last, len(whole)))
-        return [np.ctypeslib.as_array(row, (self._size,)) for row in found]
+        return [np.frombuffer(self._row.from_address(ctypes.addressof(row.contents)), np.float32) for row in found]
 
 
 @dataclass(slots=True)
@@ -321,9 +301,12 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _raise_error(matcher: LLMatcher) -> None:
-    if matcher.is_error():
-        raise ModelError(f"the grammar: {matcher.get_error().strip()[:300]}")
+def _choose(writing: Writing, logits: NDArray[np.float32]) -> tuple[int, float]:
+    """The most probable token that may be written, and its logarithm among all tokens."""
+    allowed = writing.allowed()
+    token = int(allowed[logits[allowed].argmax()])
+    top = logits.max()
+    return token, float(logits[token] - top - np.log(np.exp(logits - top).sum()))
 
 
 def _check(path: Path) -> None:

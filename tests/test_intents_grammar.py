@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLTokenizer, TokenizerWrapper
 
 from intents import line
 from intents.corpus.sample import stream
 from intents.grammar import ALLOWED, MAX_COMMANDS, allows, grammar
 from intents.line import FLAGS, INTENTS, SLOTS, Parse
+from models.binding import Binding
 
 
 class ByteTokenizer:
@@ -35,15 +36,17 @@ class ByteTokenizer:
 
 
 BYTES = ByteTokenizer()
-TOKENIZER = LLTokenizer(TokenizerWrapper(BYTES))
+BINDING = Binding(LLTokenizer(TokenizerWrapper(BYTES)), len(BYTES.tokens), BYTES.eos_token_id)
 SAID = line.words("Turn on the kitchen lamp to 50% for 2.5 hours, don't open the other one's blinds")
 
 
 def writable(text: str, words: list[str]) -> bool:
-    matcher = LLMatcher(TOKENIZER, grammar(words), log_level=0)
-    assert not matcher.is_error(), matcher.get_error()
-    tokens = BYTES.cut(text)
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+    writing = BINDING.writing(grammar(words))
+    for token in BYTES.cut(text):
+        if writing.stopped or token not in writing.allowed():
+            return False
+        writing.take(token)
+    return writing.whole
 
 
 @pytest.mark.parametrize("intent", INTENTS)
@@ -121,7 +124,7 @@ def test_without_words_nothing_can_be_asked() -> None:
     assert not writable("<turn_on>", [])
 
 
-@pytest.mark.parametrize("word", ['"', "\\", "/", "}", "\n", "ü", "漢", "🙂", "%", "+", "."])
+@pytest.mark.parametrize("word", ['"', "\\", "/", "}", "ü", "漢", "🙂", "%", "+", "."])
 def test_words_of_any_characters_can_be_copied(word: str) -> None:
     assert writable(f"<turn_on><what> {word} {word}", ["a", word, word])
     assert not writable("<turn_on><what> b", ["a", word, word])
