@@ -97,6 +97,8 @@ KINDS: Mapping[str, Fits] = MappingProxyType(
 )  # fmt: skip
 # Kinds of which "the light" of a room with three means all three; for all others one is asked for.
 _TOGETHER = frozenset({Kind.LIGHT})
+# What keeps people or water out: it is not looked for where nobody said that it is.
+_IN_THE_WALL = frozenset({Kind.LOCK, Kind.COVER, Kind.VALVE, Kind.SIREN})
 # Words beside a kind that say nothing more: "vacuum cleaner", "smart lock", "robot vacuum", "garage door opener".
 _FILLING = frozenset(
     "smart robot system cleaner vacuum door opener machine device control unit controller player level current new system".split()
@@ -415,7 +417,14 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
             return Found(tuple(named))
         if len(named) > 1 and not phrase.plural and not _only_kind(tokens):
             return _one_of(index, named, phrase, area)
-    return _described(index, phrase, fits, area)
+    found = _described(index, phrase, fits, area)
+    return found if found.devices or not phrase.areas else _adrift(index, phrase, fits)
+
+
+def _adrift(index: Index, phrase: Phrase, fits: Fits) -> Found:
+    """The device that is called just so and of which nobody has said where it is: it may well be in the room that was named."""
+    named = [d for d in index.exact(phrase.rest, fits) if d.kind not in _IN_THE_WALL and not (d.area or d.floor)]
+    return Found(tuple(named)) if len(named) == 1 else Found()
 
 
 def _only_kind(tokens: Collection[str]) -> bool:

@@ -91,6 +91,8 @@ def _meant_for_others(parse: Parse, scene: _Scene) -> Parse:
     if parse.intent == "set_mode":
         return _scene_as_mode(parse, scene)
     what, where = parse.slots.get("what", ""), parse.slots.get("where")
+    if parse.intent == "vacuum_start" and scene.index.phrase(what).areas and scene.index.place(what) is not None:
+        return Parse("vacuum_clean_area", {"where": what})  # a room is what is cleaned, and no robot
     others = _ROBOTS.get(parse.intent, ())
     if not what or not others or find(scene.index, what, where, scene.area, _FITS[parse.intent]).devices:
         return parse

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devices.command import Action, Command
+from devices.device import Capability, Device, Kind
 from intents.homes import Home, HomeError, home, load
 from intents.intent import Because, Outcome, SlotValue
 from intents.line import read
@@ -81,6 +82,7 @@ CASES: list[Case] = [
     ("<play_media><query> jazz<class> album", "Den", "play_media", {"media_player.den"}, {"search_query": "jazz", "media_class": "album"}),
     ("<vacuum_dock><what> vacuum cleaner", None, "vacuum_dock", {"vacuum.dusty"}, {}),
     ("<vacuum_start>", "Study", "vacuum_start", {"vacuum.dusty"}, {}),
+    ("<vacuum_start><what> den", None, "vacuum_clean_area", {"vacuum.dusty"}, {"area": "den"}),
     ("<vacuum_clean_area><where> den", None, "vacuum_clean_area", {"vacuum.dusty"}, {"area": "den"}),
     ("<mower_start>", None, "mower_start", {"lawn_mower.yard"}, {}),
     ("<timer_start><for> an hour and a half<called> roast", "Kitchen", "timer_start", set(), {"seconds": 5400, "name": "roast"}),
@@ -264,3 +266,17 @@ def test_a_room_is_known_by_the_end_of_its_name_where_no_other_ends_so() -> None
     assert [w.targets for w in told["terrace"].wishes] == [("light.0",)]
     assert told["bathroom"].outcome is Outcome.REFUSE
     assert "light.3" not in {t for w in told["room"].wishes for t in w.targets}, "every room ends so"
+
+
+def test_a_device_whose_room_nobody_named_may_be_in_the_one_that_is_said() -> None:
+    def fan(area: str | None) -> Device:
+        return Device("fan.fan", "fan", Kind.FAN, frozenset({Capability.ON_OFF}), area=area)
+
+    door = Device("lock.door", "door", Kind.LOCK, frozenset({Capability.LOCK}))
+    areas = {"Den": None, "Attic": None}
+    adrift, placed = Home((fan(None), door), areas), Home((fan("Attic"), door), areas)
+    assert resolve(read("<turn_off><what> fan in the den"), adrift).wishes[0].targets == ("fan.fan",)
+    assert resolve(read("<turn_off><what> fan<where> den"), adrift).wishes[0].targets == ("fan.fan",)
+    assert resolve(read("<turn_off><what> fan in the den"), placed).outcome is Outcome.REFUSE
+    assert resolve(read("<turn_off><what> other fan in the den"), adrift).outcome is Outcome.REFUSE
+    assert resolve(read("<unlock><what> door in the den"), adrift).outcome is Outcome.REFUSE
