@@ -40,13 +40,15 @@ from devices.device import Capability, Device, Kind
 from devices.link import Link, LinkSettings
 from hub.bench import resident
 from hub.demo import broker
-from hub.reading import Reader, open_model, plain, primer, spelled
+from hub.dialect import asked, line_in, primer, spelled, told
+from hub.reading import Reader, open_model
 from intents.corpus.sample import stream
 from intents.grammar import grammar
 from intents.homes import Home
 from intents.line import words
 from intents.prompt import prompt
 from intents.understand import understand
+from models.binding import Binding, Tokens, Writing
 from models.export import sentencepiece
 from models.export.checkpoint import PRESETS
 from models.export.gguf import LlamaConfig, shapes, stream_gguf
@@ -160,29 +162,35 @@ def vocabulary(size: int) -> SentencePieceModel:
 class Told(LanguageModel):
     """A model that chooses as ever, and then takes the longest token that goes on with `line`, whatever it chose."""
 
-    line = b""
-    done = b""
-    _texts: list[bytes] | None = None
+    def __init__(self, path: Path, **more: Any) -> None:
+        super().__init__(path, **more)
+        self._binding = _Led(self._tokenizer, self._size, self._eos)
 
     def tell(self, line: str) -> None:
-        self.line, self.done = line.encode(), b""
+        self._binding.rest = line.encode()
 
-    def _take(self, matcher: Any, tokens: list[int]) -> None:
-        super()._take(matcher, tokens)
-        self.done += self._tokenizer.decode_bytes(tokens)
 
-    def _choose(self, matcher: Any, logits: NDArray[np.float32]) -> tuple[int, float]:
-        _, logprob = super()._choose(matcher, logits)
-        rest = self.line[len(self.done) :]
-        right = [token for token in self._beginning(rest) if matcher.deep_copy().consume_tokens([token])]
-        return right[0], logprob
+class _Led(Binding):
+    """Allows what it would allow, and then one token only: the longest that goes on with the rest of the line."""
 
-    def _beginning(self, rest: bytes) -> list[int]:
-        """The tokens that `rest` begins with, the longest first."""
-        if self._texts is None:
-            self._texts = [self._tokenizer.decode_bytes([token]) for token in range(self._size)]
-            self._ids = {text: token for token, text in reversed(list(enumerate(self._texts)))}
-        return [self._ids[rest[:n]] for n in range(min(24, len(rest)), 0, -1) if rest[:n] in self._ids]
+    rest = b""
+
+    def writing(self, grammar: str) -> Writing:
+        writing = super().writing(grammar)
+        allowed, take = writing.allowed, writing.take
+
+        def led() -> Tokens:
+            right = [
+                token for token in allowed().tolist() if self.texts[token] and self.rest.startswith(self.texts[token])
+            ]
+            return np.array([max(right, key=lambda token: len(self.texts[token]))])
+
+        def taken(token: int) -> None:
+            take(token)
+            self.rest = self.rest.removeprefix(self.texts[token])
+
+        writing.allowed, writing.take = led, taken  # type: ignore[method-assign]
+        return writing
 
 
 # -- the rows
@@ -215,13 +223,13 @@ def chat(options: Options, *, warm: bool) -> Found:
 def _ours(model: Told, small: LanguageModel | None, said: str, line: str) -> float:
     """Milliseconds with the guess of the small model, or without one."""
     split = words(said)
-    model.tell(line + "\n")
+    model.tell(told(line))
     before = time.perf_counter()
     rules = grammar(split)
-    guess = small.complete(prompt(split), rules).text + "\n" if small is not None else ""
-    found = model.complete(plain(prompt(split)), spelled(rules), guess=guess)
+    guess = told(small.complete(prompt(split), rules).text) if small is not None else ""
+    found = model.complete(asked(prompt(split)), spelled(rules), guess=guess)
     took = (time.perf_counter() - before) * 1000
-    assert found.text == line + "\n", found.text
+    assert line_in(found.text) == line, found.text
     return took
 
 
@@ -322,7 +330,7 @@ def _decoded(context: Any, tokens: list[int], more: int) -> tuple[float, float]:
     return len(tokens) / (times[1] - times[0]), more / (times[-1] - times[1])
 
 
-LIGHT_WORK = 'start: "<turn_on><what> kitchen light\\n"'
+LIGHT_WORK = 'start: "turn on|what kitchen light\\n"'
 
 
 def memory_large(options: Options) -> Found:
@@ -331,7 +339,7 @@ def memory_large(options: Options) -> Found:
     async def held() -> float:
         async with Worker(large(options), threads=options.threads, primer=primer(None)) as worker:
             for said, _, _ in ASKED:
-                await worker.complete(plain(prompt(words(said))), LIGHT_WORK)
+                await worker.complete(asked(prompt(words(said))), LIGHT_WORK)
             await worker.complete("what is this", "start: /[a-z]{40}/")
             assert worker.pid is not None
             return resident(worker.pid)
@@ -413,10 +421,10 @@ def matcher(options: Options) -> Found:
         python = str(Path(folder) / "bin" / "python")
         subprocess.run([python, "-m", "pip", "-q", "install", "hassil", "home-assistant-intents"], check=True)
         asked = {"devices": DEVICES, "texts": [said for said, _, _ in ASKED], "rounds": options.rounds}
-        told = subprocess.run(
+        reply = subprocess.run(
             [python, "-c", HASSIL], input=json.dumps(asked), capture_output=True, text=True, check=True
         )
-    theirs, understood = json.loads(told.stdout)
+    theirs, understood = json.loads(reply.stdout)
 
     async def mine() -> list[float]:
         async with open_model(default_model(), 1) as model:
@@ -560,7 +568,7 @@ ROWS: dict[str, Callable[[Options], Found]] = {
 }
 
 
-def told(name: str, found: Found) -> str:
+def row(name: str, found: Found) -> str:
     verdict = "reached" if found.reached else "MISSED"
     numbers = f"{found.ours:10.1f} {found.other:10.1f} {found.unit:9}{found.ratio:7.2f}  {found.need:11} {verdict:8}"
     return f"{name:14}{numbers}{found.note}"
@@ -579,7 +587,7 @@ def main() -> None:
     print(f"{'':14}{'ours':>10} {'other':>10} {'':9}{'ratio':>7}  {'must be':11}")
     try:
         for name in options.only:
-            print(told(name, ROWS[name](Options(folder, options.threads, options.rounds, options.tiny))), flush=True)
+            print(row(name, ROWS[name](Options(folder, options.threads, options.rounds, options.tiny))), flush=True)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     finally:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from hub.dialect import Dialect, primer
 from hub.settings import Settings
 from intents.grammar import grammar
 from intents.line import NONE
 from intents.prompt import ASK, prompt
-from models import LengthError, ModelError
+from models import LengthError
 from models.cache import ParseCache
-from models.completion import Completion, Primer
+from models.completion import Completion
 from models.files import default_model, resolve_model
 from models.worker import Worker
 
-log = logging.getLogger(__name__)
-
 PARSES = "parses.sqlite"
-_SYMBOL = re.compile(r"<([a-z_]+)>")
 
 
 class Completer(Protocol):
@@ -70,45 +65,6 @@ class Lines:
     async def complete(self, prompt: str, grammar: str) -> Completion:
         line = self.lines.get(prompt.removesuffix(ASK), f"<{NONE}>")
         return Completion(line, (0,), (math.log(self.confidence),), ms_read=0.0, ms_write=0.0)
-
-
-class Dialect:
-    """A worker spoken to as its model knows it: in our symbols or, where it was not trained on them, in text after examples.
-
-    A model of that kind is large and slow. `quick`, a model that knows our line, then writes a guess in a moment: the large
-    one reads it at once with the words, and only writes what it would say otherwise.
-    """
-
-    def __init__(self, worker: Worker, quick: Worker | None = None) -> None:
-        self._worker = worker
-        self._quick = quick
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The processes that hold the models."""
-        return tuple(w.pid for w in (self._worker, self._quick) if w is not None and w.pid is not None)
-
-    @property
-    def fingerprint(self) -> str:
-        return self._worker.fingerprint
-
-    async def complete(self, prompt: str, grammar: str) -> Completion:
-        """Raises ModelError."""
-        if not self._worker.primed:
-            return await self._worker.complete(prompt, grammar)
-        guess = await self._guess(prompt, grammar)
-        found = await self._worker.complete(plain(prompt), spelled(grammar), guess=guess)
-        return replace(found, text=found.text.removesuffix("\n"))
-
-    async def _guess(self, prompt: str, grammar: str) -> str:
-        """A guess that fails is none, and no failure of the command."""
-        if self._quick is None:
-            return ""
-        try:
-            return (await self._quick.complete(prompt, grammar)).text + "\n"
-        except ModelError as error:
-            log.warning("no guess for the large model: %s", error)
-            return ""
 
 
 class Known(Completer, Protocol):
@@ -199,41 +155,3 @@ async def open_model(file: Path, threads: int, folder: Path | None = None) -> As
             return
         async with Worker(default_model()) as quick:
             yield Dialect(worker, quick)
-
-
-# What a model reads that does not know our line: the intents that are often wanted, and where our own model leaves out words.
-_EXAMPLES = (
-    ("turn on the lamp in the kitchen", "<turn_on><what> lamp in the kitchen"),
-    (
-        "switch everything off upstairs except the hall light",
-        "<turn_off><what> everything<where> upstairs<but> hall light",
-    ),
-    ("set the bedroom lamp to thirty percent", "<set><what> bedroom lamp<to> thirty percent"),
-    ("make the living room warmer by two degrees", "<set_temperature><up><where> living room<by> two degrees"),
-    ("close the blinds and lock the front door", "<close><what> blinds<and><lock><what> front door"),
-    ("is the garage door open", "<get_state><what> garage door<state> open"),
-    ("how warm is it in the office", "<get_temperature><where> office"),
-    ("set a timer of ten minutes for the eggs", "<timer_start><for> ten minutes<called> eggs"),
-    ("put milk on the shopping list", "<list_add><item> milk<list> shopping list"),
-    ("tell me a joke about cats", "<none>"),
-)
-_BEFORE, _THEN = "\nsaid:", "\nline:"
-
-
-def primer(folder: Path | None) -> Primer:
-    """The examples for a model that does not know our line; what it made of them is kept in `folder`."""
-    head = "What is said to a smart home, and the line that means the same."
-    examples = "".join(f"{_BEFORE} {said}{_THEN}{line}" for said, line in _EXAMPLES)
-    return Primer(f"{head}{examples}{_BEFORE}", ASK, folder)
-
-
-def plain(prompt: str) -> str:
-    """What is read behind the examples in the place of `prompt`."""
-    return f"{prompt.removesuffix(ASK)}{_THEN}"
-
-
-def spelled(grammar: str) -> str:
-    """The grammar for a vocabulary without our symbols: they are spelled, and the end of the line is a choice of its own."""
-    start, rest = grammar.split("\n", 1)
-    whole = f'start: whole "\\n"\nwhole: {start.removeprefix("start: ")}\n{rest}'
-    return _SYMBOL.sub(r'"<\1>"', whole)

@@ -4,10 +4,10 @@ A grammar is llguidance's Lark, and may end with one line of its own:
 
     SPAN: %said ["turn", "on", "the", "lamp"]
 
-A `SPAN` is then a run of these words (which hold no space, `<` or line break), cut into tokens as the model's tokenizer
-cuts them. It stands behind a symbol or a text in the rules (`<what> SPAN`, `"<what>" SPAN`), and what follows it begins with
-a symbol, `<` or a new line. Compiled by llguidance for each utterance, the same costs 1.3 ms, nearly as much as the small
-model takes to answer.
+A `SPAN` is then a run of these words, cut into tokens as the model's tokenizer cuts them. It stands behind a symbol or a
+text in the rules (`<what> SPAN`, `"|what" SPAN`), and what follows it begins with a symbol or one of `<`, `|`, `;` and a line
+break; the words hold none of these and no space. Compiled by llguidance for each utterance, the same costs 1.3 ms, nearly as
+much as the small model takes to answer.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from models import ModelError
 Tokens = NDArray[np.intp]
 
 _SAID = re.compile(r"(?s)(.*^)(\w+): %said (\[[^\n]*\])\n?\Z", re.MULTILINE)
-_ANY_RUN = r"/[^<\n]+/"
+_ANY_RUN = r"/[^<|;\n]+/"
 _SPECIAL = 0xFF  # the byte that llguidance puts before the name of a token that is no text
-_AFTER_A_RUN = (b"<", b"\n", bytes([_SPECIAL]))
+_AFTER_A_RUN = (b"<", b"|", b";", b"\n", bytes([_SPECIAL]))
 _COMPILED = 8  # grammars; a hub has two, one for each dialect
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from hub.reading import PARSES, Dialect, Remembering, open_completer, primer, spelled
+from hub.dialect import Dialect, line_in, primer, spelled
+from hub.dialect import told as plainly
+from hub.reading import PARSES, Remembering, open_completer
 from hub.settings import ModelSettings, Settings
 from intents import line
+from intents.corpus.sample import stream
 from intents.grammar import allows, grammar
 from intents.prompt import ASK, prompt
 from models import ModelError
@@ -117,18 +121,24 @@ async def test_it_is_opened_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_examples_are_lines_that_can_be_written() -> None:
-    pairs = primer(None).text.split("\nsaid:")[1:-1]
+    pairs = primer(None).text.split("\n")[1:-1]
     assert len(pairs) > 8
     for pair in pairs:
-        said, _, written = pair.partition("\nline:")
+        said, _, written = pair.partition(" =")
         assert line.words(said) == said.split()
-        assert line.write(line.read(written)) == written
-        assert allows(line.read(written), said.split())
+        assert plainly(line_in(written)) == written + "\n"
+        assert allows(line.read(line_in(written)), said.split())
 
 
-def test_symbols_are_spelled_in_the_grammar() -> None:
-    assert spelled("start: <none>\n") == 'start: whole "\\n"\nwhole: "<none>"\n'
-    assert "<turn_on>" not in spelled(grammar(["lamp"])).replace('"<turn_on>"', "")
+def test_a_line_in_plain_words_is_the_same_line() -> None:
+    for example in islice(stream(5), 500):
+        assert line_in(plainly(example.line)) == example.line
+    assert plainly("<set><up><what> lamp<and><close>") == " set|up|what lamp; close\n"
+
+
+def test_symbols_are_words_in_the_grammar() -> None:
+    assert spelled("start: <none>\n") == 'start: whole "\\n"\nwhole: " none"\n'
+    assert "<" not in spelled(grammar(["lamp"]))
 
 
 @pytest.fixture(scope="session")
