@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from devices.conventions import Convention, Message
@@ -29,7 +29,9 @@ from hub.pipeline import Pipeline
 from hub.reading import Completer, open_completer
 from hub.schedule import TOO_LATE, Delayed, Due, Schedule
 from hub.settings import Settings
+from hub.talk import Talker
 from hub.turn import Turn
+from models.files import resolve_model
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +72,18 @@ async def opened(
 
     Raises LinkError, ModelError and SettingsError.
     """
-    cores = asyncio.Semaphore(slots(settings))
+    cores, chat = asyncio.Semaphore(slots(settings)), settings.model.chat
     known = open_completer(settings, completer, remember=True, cores=cores)
-    async with known as model, open_house(settings, serve, must_connect) as (link, house):
+    async with AsyncExitStack() as open_:
+        model = await open_.enter_async_context(known)
+        talker = (
+            await open_.enter_async_context(Talker(resolve_model(chat), settings.model.threads, cores))
+            if chat
+            else None
+        )
+        link, house = await open_.enter_async_context(open_house(settings, serve, must_connect))
         schedule = Schedule(settings.folder() / "plans.json")
-        pipeline = Pipeline(settings, house, link, schedule, model)
+        pipeline = Pipeline(settings, house, link, schedule, model, talker=talker)
         yield Hub(settings, link, house, schedule, pipeline, cores)
 
 

@@ -24,6 +24,7 @@ from hub.conversation import Conversation, Question, refer, settle
 from hub.reading import Completer, Reader
 from hub.schedule import Delayed, Schedule, with_wish
 from hub.settings import Settings
+from hub.talk import Talker, is_question
 from hub.turn import Order, Turn, went_well
 from intents import values
 from intents.homes import Home
@@ -81,6 +82,7 @@ class Pipeline:
         schedule: Schedule,
         completer: Completer,
         clock: Callable[[], float] = time.monotonic,
+        talker: Talker | None = None,
     ) -> None:
         self._settings = settings
         self._house = house
@@ -88,6 +90,7 @@ class Pipeline:
         self._schedule = schedule
         self._completer = completer
         self._clock = clock
+        self._talker = talker
         self._home = Home(())
         self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
 
@@ -102,11 +105,13 @@ class Pipeline:
             draft.understanding = await self._understand(draft)
             resolution = draft.understanding.resolution
             self._remember(draft)
-            if resolution.trouble is not None:
+            kind = resolution.outcome.value
+            if (said := await self._talked(resolution, utterance)) is not None:
+                kind, done = Outcome.ANSWER.value, Done((said,))
+            elif resolution.trouble is not None:
                 done = Done((self._trouble(resolution.trouble),), done=False)
             else:
                 done = await self._carry_out(resolution, draft)
-            kind = resolution.outcome.value
         except (HubError, DeviceError, ModelError) as error:
             log.warning("%s", error)
             kind, done = "error", Done((f"That did not work: {error}",), done=False)
@@ -124,6 +129,18 @@ class Pipeline:
         )
         resolution = self._guarded(found, self.home()).resolution
         return resolution, self._trouble(resolution.trouble) if resolution.trouble is not None else ""
+
+    async def _talked(self, resolution: Resolution, utterance: str) -> str | None:
+        """The chat model's answer to a question that is not for the home; None where there is no such model or question."""
+        trouble = resolution.trouble
+        if (
+            self._talker is None
+            or trouble is None
+            or trouble.because is not Because.NOT_FOR_ME
+            or not is_question(utterance)
+        ):
+            return None
+        return await self._talker.answer(utterance)
 
     async def do(self, delayed: Delayed) -> Turn:
         """Carries out what was put off: its sentence, or its wish on the devices as they were chosen then."""

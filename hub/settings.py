@@ -81,6 +81,7 @@ class ModelSettings(BaseModel):
     model_config = _STRICT
     file: str = "home"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+    chat: str = ""
 
 
 class SafetySettings(BaseModel):
