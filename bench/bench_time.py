@@ -40,7 +40,7 @@ from devices.device import Capability, Device, Kind
 from devices.link import Link, LinkSettings
 from hub.bench import resident
 from hub.demo import broker
-from hub.dialect import asked, line_in, primer, spelled, told
+from hub.dialect import asked, guessed, line_in, primer, spelled, told
 from hub.reading import Reader, open_model
 from intents.corpus.sample import stream
 from intents.grammar import grammar
@@ -226,7 +226,7 @@ def _ours(model: Told, small: LanguageModel | None, said: str, line: str) -> flo
     model.tell(told(line))
     before = time.perf_counter()
     rules = grammar(split)
-    guess = told(small.complete(prompt(split), rules).text) if small is not None else ""
+    guess = guessed(small.complete(prompt(split), rules).text) if small is not None else ""
     found = model.complete(asked(prompt(split)), spelled(rules), guess=guess)
     took = (time.perf_counter() - before) * 1000
     assert line_in(found.text) == line, found.text

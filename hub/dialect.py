@@ -72,7 +72,7 @@ class Dialect:
         if self._quick is None:
             return ""
         try:
-            return told((await self._quick.complete(prompt, grammar)).text)
+            return guessed((await self._quick.complete(prompt, grammar)).text)
         except ModelError as error:
             log.warning("no guess for the large model: %s", error)
             return ""
@@ -81,7 +81,7 @@ class Dialect:
 def primer(folder: Path | None) -> Primer:
     """The examples for a model that does not know our line; what it made of them is kept in `folder`."""
     head = "What is said to a smart home, and what it means."
-    examples = "".join(f"{_BEFORE}{said}{_THEN}{told(line).removesuffix(_END)}" for said, line in _EXAMPLES)
+    examples = "".join(f"{_BEFORE}{said}{_THEN}{guessed(line)}" for said, line in _EXAMPLES)
     return Primer(f"{head}{examples}{_BEFORE}", ASK, folder)
 
 
@@ -93,6 +93,11 @@ def asked(prompt: str) -> str:
 def told(line: str) -> str:
     """A line as such a model writes it, with its end."""
     return _SYMBOL.sub(lambda symbol: _plain(symbol[1]), line) + _END
+
+
+def guessed(line: str) -> str:
+    """A line as a guess at what such a model writes: without the end, behind which nothing has to be known."""
+    return told(line).removesuffix(_END)
 
 
 def line_in(text: str) -> str:
