@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from devices.conventions import Convention, Message
 from devices.conventions.home_assistant import HomeAssistant
@@ -32,6 +33,9 @@ from hub.settings import Settings
 from hub.talk import Talker
 from hub.turn import Turn
 from models.files import resolve_model
+
+if TYPE_CHECKING:
+    from hub.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
@@ -131,35 +135,35 @@ async def settled(link: Link, house: House) -> None:
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
     """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
     opening = opened(settings, serve=True, must_connect=False, completer=completer)
-    async with opening as hub, heard_and_spoken(hub) as hub, offered(hub), living():
+    async with opening as hub, heard_and_spoken(hub) as (hub, rooms), connected(hub, rooms), living():
         await serve(hub, stop)
     log.info("stopped")
 
 
 @asynccontextmanager
-async def offered(hub: Hub) -> AsyncIterator[None]:
-    """What the settings offer to others by the Wyoming protocol, while this lasts. Raises HubError."""
-    if not hub.settings.wyoming.serve:
+async def heard_and_spoken(hub: Hub) -> AsyncIterator[tuple[Hub, Rooms | None]]:
+    """The same hub with its voice, and the rooms in which it has one, where that is set. Raises ModelError and SoundError."""
+    if not hub.settings.voice.wanted and not hub.settings.wyoming.drives:
+        yield hub, None
+        return
+    from hub.rooms import opened_rooms  # which needs the extra `voice`
+
+    async with opened_rooms(hub) as rooms:
+        yield replace(hub, announce=rooms.announce), rooms
+
+
+@asynccontextmanager
+async def connected(hub: Hub, rooms: Rooms | None) -> AsyncIterator[None]:
+    """The satellites of the settings, and what is offered to others, by the Wyoming protocol. Raises HubError."""
+    if not hub.settings.wyoming.serve and not hub.settings.wyoming.drives:
         yield
         return
     try:
         from hub.wyoming import offer
     except ImportError as error:
         raise HubError(f"[wyoming] needs a package ({error}): pip install 'homeward-hub[wyoming]'") from None
-    async with offer.offered(hub):
+    async with offer.connected(hub, rooms):
         yield
-
-
-@asynccontextmanager
-async def heard_and_spoken(hub: Hub) -> AsyncIterator[Hub]:
-    """The same hub with its voice, where one is set. Raises ModelError and SoundError."""
-    if not hub.settings.voice.wanted:
-        yield hub
-        return
-    from hub.rooms import opened_rooms  # which needs the extra `voice`
-
-    async with opened_rooms(hub) as rooms:
-        yield replace(hub, announce=rooms.announce)
 
 
 async def serve(hub: Hub, stop: asyncio.Event) -> None:

@@ -26,9 +26,9 @@ class Mouth:
     """The one voice of the house, at any number of posts at once. `cores` is held while a sentence is made."""
 
     def __init__(self, voice: Voice, cores: asyncio.Semaphore, manner: Manner) -> None:
-        self._voice = voice
+        self.voice = voice
         self._cores = cores
-        self._manner = manner
+        self.manner = manner
         self._making: set[asyncio.Task[None]] = set()
 
     async def say(self, saying: Saying, post: Post, first: Callable[[], None]) -> None:
@@ -48,20 +48,20 @@ class Mouth:
     async def close(self) -> None:
         """End what is being made, and the voice."""
         await end(*self._making)
-        await self._voice.close()
+        await self.voice.close()
 
     async def _make(self, recipe: _Recipe) -> None:
         """Never cancelled while the voice is at work, which would have to be loaded again."""
         try:
             words: list[Samples] = []
             for number in range(recipe.saying.rounds):
-                volume = self._manner.volume * recipe.saying.volume
+                volume = self.manner.volume * recipe.saying.volume
                 if recipe.saying.chime:
                     await recipe.put(tones(recipe.saying.chime, RATE, volume))
                 for samples in words:
                     await recipe.put(samples)
                 if number == 0:
-                    words = await self._speak(recipe, Manner(self._manner.speed, volume))
+                    words = await self._speak(recipe, Manner(self.manner.speed, volume))
                 if number + 1 < recipe.saying.rounds:
                     await recipe.put(pause(_BETWEEN, RATE))
             await recipe.put(None)
@@ -71,7 +71,7 @@ class Mouth:
     async def _speak(self, recipe: _Recipe, manner: Manner) -> list[Samples]:
         """Puts each sentence as soon as it is made; all of them."""
         made: list[Samples] = []
-        async with aclosing(self._voice.speak(recipe.saying.words, manner)) as parts:
+        async with aclosing(self.voice.speak(recipe.saying.words, manner)) as parts:
             while not recipe.stopped:
                 async with self._cores:
                     speech = await anext(parts, None)

@@ -70,7 +70,7 @@ class Rooms:
         self.bids = Bids()
         self.mouth = mouth
         self._hub = hub
-        self._hearing = hearing
+        self.hearing = hearing
         self._clock = clock
         self._loops: set[VoiceLoop] = set()
 
@@ -142,7 +142,7 @@ class Rooms:
     async def _hear(self, samples: Samples) -> Heard:
         names = hotwords(bias(self._hub.settings, self._hub.house.devices))
         async with self._hub.cores:
-            return await self._hearing.hear(samples.astype("<i2").tobytes(), names, self.voice.language)
+            return await self.hearing.hear(samples.astype("<i2").tobytes(), names, self.voice.language)
 
 
 def _since(command: Command) -> float:

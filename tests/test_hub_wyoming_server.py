@@ -175,8 +175,8 @@ async def test_the_description_is_true(broker: Broker, home: Home, tmp_path: Pat
     assert [m.name for p in info.asr for m in p.models] == ["ears"]
     assert info.asr[0].models[0].languages == ["en"]
     assert info.asr[0].requires_external_vad
-    assert [m.name for m in info.wake[0].models] == ["alexa", "hey_jarvis", "hey_mycroft", "okay_nabu"]
-    assert info.wake[0].models[3].phrase == "okay nabu"
+    assert [m.name for m in info.wake[0].models] == ["okay_nabu", "alexa", "hey_jarvis", "hey_mycroft"]
+    assert info.wake[0].models[0].phrase == "okay nabu"
     assert info.handle[0].supports_home_control
     assert info.intent[0].models[0].languages == ["en"]
     assert bool(info.tts) == (shutil.which("espeak-ng") is not None)

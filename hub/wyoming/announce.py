@@ -1,16 +1,21 @@
-"""Names on the local network (zeroconf, mDNS): ours is announced, so that Home Assistant finds the hub by itself."""
+"""Names on the local network (zeroconf, mDNS): ours is announced, so that Home Assistant finds the hub by itself, and
+satellites are found by theirs.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
 
 from hub import HubError
 
 KIND = "_wyoming._tcp.local."
+_WAITING = 100  # services that have appeared and were not asked yet for their address
+_ASK_MS = 3000.0
 
 
 class AnnounceError(HubError):
@@ -36,6 +41,32 @@ async def announced(name: str, address: str, port: int) -> AsyncIterator[str]:
         yield str(entry.name).removesuffix(f".{KIND}")
     finally:
         await daemon.async_close()  # which takes the name back; others would keep it for an hour
+
+
+async def appearing(addresses: Sequence[str] = ()) -> AsyncGenerator[tuple[str, int], None]:
+    """The address and port of each service as it appears, for ever; one may come again. Looked for on these of our
+    addresses, else on all. Raises AnnounceError.
+    """
+    zeroconf = _zeroconf()
+    daemon = await _open(zeroconf, list(addresses) or own_addresses())
+    names: asyncio.Queue[str] = asyncio.Queue(_WAITING)
+
+    def heard(zeroconf: Any, service_type: str, name: str, state_change: Any) -> None:
+        if state_change.name != "Removed":
+            with suppress(asyncio.QueueFull):
+                names.put_nowait(name)
+
+    try:
+        browser = zeroconf.asyncio.AsyncServiceBrowser(daemon.zeroconf, KIND, handlers=[heard])
+        try:
+            while True:
+                entry = await daemon.async_get_service_info(KIND, await names.get(), _ASK_MS)
+                for host in entry.parsed_addresses(zeroconf.IPVersion.V4Only)[:1] if entry else ():
+                    yield host, entry.port
+        finally:
+            await browser.async_cancel()
+    finally:
+        await daemon.async_close()
 
 
 def own_addresses() -> list[str]:

@@ -26,11 +26,12 @@ from hub import __version__
 from models.wake import BUNDLED, WakeWord
 
 NAME = "hub"
+ESPEAK = "espeak-ng"  # the voice of that name
 READS = "en"  # the language of the sentences that can be understood
 _OURS = Attribution("homeward-hub", "")
 _WHISPER = Attribution("faster-whisper", "https://github.com/SYSTRAN/faster-whisper")
 _PIPER = Attribution("Piper", "https://github.com/OHF-Voice/piper1-gpl")
-_ESPEAK = Attribution("espeak-ng", "https://github.com/espeak-ng/espeak-ng")
+_ESPEAK = Attribution(ESPEAK, "https://github.com/espeak-ng/espeak-ng")
 _WAKE = Attribution("microWakeWord", "https://github.com/OHF-Voice/pymicro-wakeword")
 
 
@@ -71,7 +72,7 @@ def asr(folder: Path, language: str) -> object:
 
 def tts(voice: str, language: str) -> object:
     """Text to speech, of one voice, which speaks each sentence as soon as it has come."""
-    by = _ESPEAK if voice == "espeak-ng" else _PIPER
+    by = _ESPEAK if voice == ESPEAK else _PIPER
     model = TtsVoice(voice, by, installed=True, description=voice, version=None, languages=[language])
     return _program(TtsProgram, voices=[model], supports_synthesize_streaming=True)
 

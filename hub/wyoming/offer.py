@@ -1,4 +1,6 @@
-"""What of the running hub is offered by the Wyoming protocol: its engines, its parser, and its hand in the house."""
+"""The running hub on the Wyoming protocol: what it offers of its engines, its parser and its hand in the house, and the
+satellites at which it hears and speaks.
+"""
 
 from __future__ import annotations
 
@@ -10,75 +12,87 @@ from importlib.util import find_spec
 
 from hub import listen
 from hub.daemon import Hub, tell
+from hub.rooms import Rooms, voice_file
 from hub.settings import Settings
 from hub.wyoming import info
 from hub.wyoming.announce import AnnounceError, announced
+from hub.wyoming.satellites import driven
 from hub.wyoming.server import serving
 from hub.wyoming.session import Services
 from models import ModelError
 from models.hearing import Hearing
-from models.voice import Voice, open_voice
+from models.voice import Manner, Voice, open_voice
 from models.wake import BUNDLED, WakeWord
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def offered(hub: Hub) -> AsyncIterator[None]:
-    """The services while this lasts, announced where others can reach them. Raises WireError."""
+async def connected(hub: Hub, rooms: Rooms | None) -> AsyncIterator[None]:
+    """Both, as the settings have it; `rooms` hear and speak with the same engines. Raises WireError and ModelError."""
     async with AsyncExitStack() as stack:
-        services = await _services(hub, stack)
-        await stack.enter_async_context(serving(hub.settings.wyoming, services))
-        await _announce(hub.settings, stack)
+        if rooms is not None and hub.settings.wyoming.drives:
+            await stack.enter_async_context(driven(hub.settings, rooms))
+        if hub.settings.wyoming.serve:
+            services = await _services(hub, rooms, stack)
+            await stack.enter_async_context(serving(hub.settings.wyoming, services))
+            await _announce(hub.settings, stack)
         yield
 
 
-async def _services(hub: Hub, stack: AsyncExitStack) -> Services:
+async def _services(hub: Hub, rooms: Rooms | None, stack: AsyncExitStack) -> Services:
     """What is there; what is not is logged, and not offered."""
-    settings = hub.settings
-    hearing, voice, words = _hearing(settings), _voice(settings), _words()
-    if hearing is not None:
-        await stack.enter_async_context(hearing)
-    if voice is not None:
-        stack.push_async_callback(voice.close)
+    settings, voice = hub.settings, hub.settings.voice
+    hearing = rooms.hearing if rooms else await _hearing(settings, stack)
+    speaking = rooms.mouth.voice if rooms else _voice(settings, stack)
+    words = _words(settings)
+    file = voice_file(settings) if speaking is not None else None
     return Services(
         settings=settings,
         pipeline=hub.pipeline,
+        cores=hub.cores,
         tell=partial(tell, hub),
         names=lambda: listen.bias(settings, hub.house.devices),
         hearing=hearing,
-        voice=voice,
+        voice=speaking,
+        manner=Manner(voice.speed, voice.volume),
         words=tuple(words),
         info=info.info(
             listen.folder(settings) if hearing is not None else None,
-            "espeak-ng" if voice is not None else None,
+            None if speaking is None else file.stem if file is not None else info.ESPEAK,
             words,
-            settings.voice.language,
+            voice.language,
         ),
     )
 
 
-def _hearing(settings: Settings) -> Hearing | None:
+async def _hearing(settings: Settings, stack: AsyncExitStack) -> Hearing | None:
+    """The Whisper of the settings; it is loaded when it is asked first."""
     try:
-        return Hearing(listen.folder(settings), threads=settings.voice.threads)
+        return await stack.enter_async_context(Hearing(listen.folder(settings), threads=settings.voice.threads))
     except ModelError as error:
         log.warning("speech to text is not offered: %s", error)
         return None
 
 
-def _voice(settings: Settings) -> Voice | None:
+def _voice(settings: Settings, stack: AsyncExitStack) -> Voice | None:
     try:
-        return open_voice(None, settings.voice.language)
+        voice = open_voice(voice_file(settings), settings.voice.language, threads=settings.voice.threads)
     except ModelError as error:
         log.warning("text to speech is not offered: %s", error)
         return None
+    stack.push_async_callback(voice.close)
+    return voice
 
 
-def _words() -> Sequence[WakeWord]:
+def _words(settings: Settings) -> Sequence[WakeWord]:
+    """Those of the settings, with their thresholds, then the others that are there. Raises ModelError."""
     if find_spec("pymicro_wakeword") is None:
         log.warning("wake words are not offered: pip install 'homeward-hub[voice]'")
         return ()
-    return [WakeWord(name) for name in BUNDLED]
+    wanted = settings.voice.wake_words
+    others = [name for name in BUNDLED if name not in wanted]
+    return [*(WakeWord(name, threshold or None) for name, threshold in wanted.items()), *map(WakeWord, others)]
 
 
 async def _announce(settings: Settings, stack: AsyncExitStack) -> None:

@@ -9,9 +9,9 @@ ping -> pong                                         synthesize-start, -chunk, -
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wyoming.asr import Transcript
 from wyoming.event import Event
@@ -21,74 +21,48 @@ from wyoming.wake import Detection, NotDetected
 
 from hub import sound
 from hub.pipeline import Pipeline
+from hub.rooms import Hears
 from hub.settings import Settings
-from hub.sound import Converter, Encoding, Format, Samples
+from hub.sound import Samples
 from hub.turn import Turn
 from hub.wyoming import assist, info, wire
 from hub.wyoming.assist import Sentence
+from hub.wyoming.audio import CHUNK, Sound, format_of
 from hub.wyoming.wire import WireError
-from models.hearing import LONGEST, Gate, Hearing, hotwords
-from models.voice import Manner, Voice, complete
+from models.hearing import LONGEST, Gate, hotwords
+from models.voice import Manner, Speech, Voice, complete
 from models.wake import Wake, WakeWord
 
-_CHUNK = 4096  # bytes of speech in an event
 _NAMES = 100  # names to listen for that may come with one request
-_ENCODINGS: Mapping[int, Encoding] = {1: "u8", 2: "s16", 3: "s24", 4: "s32"}
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What is offered over every connection; what is None or empty is not there to be offered.
 
-    `names` gives the names of this home, which are likely to be said, and `tell` passes a finished turn on.
+    `cores` is held while a model works. `names` gives the names of this home, which are likely to be said, and `tell` passes a finished turn on.
     """
 
     settings: Settings
     pipeline: Pipeline
     tell: Callable[[Turn], Awaitable[None]]
     names: Callable[[], Sequence[str]] = list
-    hearing: Hearing | None = None
+    hearing: Hears | None = None
     voice: Voice | None = None
     manner: Manner | None = None
     words: tuple[WakeWord, ...] = ()
     info: Event | None = None
+    cores: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
-class Sound:
-    """Audio events of any format as frames of the hub's own."""
-
-    def __init__(self) -> None:
-        self._given: Format | None = None
-        self._converter: Converter | None = None
-
-    def take(self, event: Event) -> list[Samples]:
-        """The frames that are full now. Raises WireError and SoundError."""
-        given = format_of(event)
-        if self._converter is None or given != self._given:
-            self._given, self._converter = given, Converter(given)
-        return self._converter.take(event.payload or b"")
-
-    def end(self) -> list[Samples]:
-        """The last frame, filled up with silence."""
-        return self._converter.take(b"", last=True) if self._converter is not None else []
-
-
-def format_of(event: Event) -> Format:
-    """The format of an audio event. Raises WireError and SoundError."""
-    found = [event.data.get(key) for key in ("rate", "width", "channels")]
-    match found:
-        case [int(rate), int(width), int(channels)] if width in _ENCODINGS:
-            return Format(rate, channels, _ENCODINGS[width])
-    raise WireError(f"{event.type} has no rate, width (1 to 4 bytes) and channels that can be heard")
-
-
-class Hears:
+class Transcribes:
     """Sound in, the transcript when it is over."""
 
     def __init__(self, services: Services, send: wire.Write, request: Event) -> None:
         if services.hearing is None:
             raise WireError("no speech can be heard here: no model for hearing is installed")
         self._hearing = services.hearing
+        self._cores = services.cores
         self._send = send
         self._language = _language(request, services.settings.voice.language)
         self._names = hotwords([*_names(request), *services.names()])
@@ -107,9 +81,13 @@ class Hears:
         if self._over:
             raise WireError(f"at most {LONGEST:g} seconds can be heard at once")
         samples = b"".join(frame.astype("<i2").tobytes() for frame in [*self._frames, *self._sound.end()])
-        heard = await self._hearing.hear(samples, self._names, self._language) if self._frames else None
-        text = heard.text if heard is not None and not Gate().reason(heard) else ""
+        text = await self._text(samples) if samples else ""
         await self._send(Transcript(text, language=self._language).event())
+
+    async def _text(self, samples: bytes) -> str:
+        async with self._cores:
+            heard = await self._hearing.hear(samples, self._names, self._language)
+        return "" if Gate().reason(heard) else heard.text
 
 
 class Wakes:
@@ -152,6 +130,7 @@ class Speaks:
         if services.voice is None:
             raise WireError("nothing can be spoken here: no voice is installed")
         self._voice = services.voice
+        self._cores = services.cores
         self._manner = services.manner
         self._send = send
         self._format: dict[str, int] = {}
@@ -164,11 +143,15 @@ class Speaks:
         if len(self._waiting) > wire.TEXT:
             raise WireError(f"a sentence of more than {wire.TEXT} characters is none")
         async with aclosing(self._voice.speak(whole, self._manner)) as speech:
-            async for sentence in speech:
+            while (sentence := await self._next(speech)) is not None:
                 await self._play(sentence.samples, sentence.rate)
         if last:
             await self._begin(sound.RATE)  # also what has no words in it has a beginning and an end
             await self._send(Event("audio-stop"))
+
+    async def _next(self, speech: AsyncGenerator[Speech, None]) -> Speech | None:
+        async with self._cores:
+            return await anext(speech, None)
 
     async def _begin(self, rate: int) -> None:
         if not self._format:
@@ -177,8 +160,8 @@ class Speaks:
 
     async def _play(self, samples: bytes, rate: int) -> None:
         await self._begin(rate)
-        for at in range(0, len(samples), _CHUNK):
-            await self._send(Event("audio-chunk", dict(self._format), samples[at : at + _CHUNK]))
+        for at in range(0, len(samples), CHUNK):
+            await self._send(Event("audio-chunk", dict(self._format), samples[at : at + CHUNK]))
 
 
 class Session:
@@ -187,7 +170,7 @@ class Session:
     def __init__(self, services: Services, send: wire.Write) -> None:
         self._services = services
         self._send = send
-        self._ears: Hears | Wakes | None = None
+        self._ears: Transcribes | Wakes | None = None
         self._speaks: Speaks | None = None
         self._takes: Mapping[str, Callable[[Event], Awaitable[None]]] = {
             "describe": self._describe,
@@ -220,7 +203,7 @@ class Session:
     # -- sound in
 
     async def _transcribe(self, event: Event) -> None:
-        self._ears = Hears(self._services, self._send, event)
+        self._ears = Transcribes(self._services, self._send, event)
 
     async def _detect(self, event: Event) -> None:
         self._ears = await Wakes.open(self._services, self._send, event)
@@ -228,7 +211,7 @@ class Session:
     async def _audio_start(self, event: Event) -> None:
         format_of(event)  # so that what cannot be heard is told before it is sent
         if self._ears is None:  # a transcript is what most want who say nothing else
-            self._ears = Hears(self._services, self._send, event)
+            self._ears = Transcribes(self._services, self._send, event)
 
     async def _audio_chunk(self, event: Event) -> None:
         if self._ears is not None:

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from wyoming.event import Event, async_write_event
+from wyoming import __version__ as VERSION
+from wyoming.event import Event
 
 from hub import HubError
 
@@ -105,11 +106,29 @@ async def write(writer: StreamWriter, event: Event) -> None:
     """Send an event. Raises WireError where the peer has gone, or does not take it."""
     try:
         async with asyncio.timeout(WRITE_SECONDS):
-            await async_write_event(event, writer)
+            writer.write(pack(event))
+            await writer.drain()
     except TimeoutError:
         raise WireError("it does not take what it asked for") from None
     except OSError as error:
         raise WireError(f"the connection broke ({error.strerror or error})") from None
+
+
+def tell(writer: StreamWriter, event: Event) -> None:
+    """Send a small event without waiting; a peer that has long taken nothing is not sent to any more."""
+    if writer.transport.get_write_buffer_size() > PAYLOAD:
+        writer.transport.abort()
+    elif not writer.is_closing():
+        writer.write(pack(event))
+
+
+def pack(event: Event) -> bytes:
+    """The event as it is sent."""
+    data = json.dumps(event.data).encode() if event.data else b""
+    payload = event.payload or b""
+    lengths = {"data_length": len(data)} if data else {}
+    lengths |= {"payload_length": len(payload)} if payload else {}
+    return json.dumps({"type": event.type, "version": VERSION, **lengths}).encode() + b"\n" + data + payload
 
 
 async def hang_up(reader: StreamReader, writer: StreamWriter) -> None:
