@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import numpy as np  # noqa: E402
 from hub.make_model import pairs  # noqa: E402
 from intents.line import symbols  # noqa: E402
 from intents.prompt import ASK  # noqa: E402
+from models import ModelError  # noqa: E402
 from models.language import LanguageModel  # noqa: E402
 from models.train.batch import ASK as TRAINED_ASK  # noqa: E402
 from models.train.batch import Encoder  # noqa: E402
@@ -89,6 +91,20 @@ def test_training_lowers_the_loss_and_leaves_a_curve(folder: Path) -> None:
     assert sum(losses[-5:]) < sum(losses[:5]) * 0.8
     assert (folder / "training" / "losses.svg").read_text().startswith("<svg")
     assert json.loads((folder / "run.json").read_text())["recipe"]["plan"]["steps"] == TINY.plan.steps
+
+
+def test_a_training_goes_on_from_the_weights_and_words_of_an_earlier_one(folder: Path, tmp_path: Path) -> None:
+    more = replace(TINY, plan=replace(TINY.plan, steps=3, seed=5))
+    make(more, lambda seed: islice(pairs(seed), 6000), symbols(), tmp_path / "more", lambda line: None, before=folder)
+    first, after = losses_in(folder / "training"), losses_in(tmp_path / "more" / "training")
+    assert after[0] < first[0] * 0.85, "it knows already what the first one learned"
+    assert (tmp_path / "more" / "tokenizer.model").read_bytes() == (folder / "tokenizer.model").read_bytes()
+    about = json.loads((tmp_path / "more" / "run.json").read_text())
+    assert about["before"]["recipe"]["plan"]["steps"] == TINY.plan.steps
+    with pytest.raises(ModelError, match="other sizes"):
+        make(replace(more, dim=128), pairs, symbols(), tmp_path / "wide", lambda line: None, before=folder)
+    with pytest.raises(ModelError, match="no finished training"):
+        make(more, pairs, symbols(), tmp_path / "none", lambda line: None, before=tmp_path)
 
 
 def losses_in(folder: Path) -> list[float]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import sentencepiece
 
 from models import ModelError
-from models.export.checkpoint import Shape, open_checkpoint
+from models.export.checkpoint import Checkpoint, Shape, open_checkpoint
 from models.export.gguf import LlamaConfig, stream_gguf
 from models.export.quantise import quantise
 from models.export.sentencepiece import read
@@ -106,6 +106,7 @@ def make(
     tokenizer = folder / "tokenizer.model"
     seed = recipe.plan.seed
     began = time.monotonic()
+    finished = None if before is None else _finished(before)
     with processes() as group:
         if group.first and not resume:
             shutil.rmtree(folder / "training", ignore_errors=True)
@@ -122,7 +123,7 @@ def make(
         if group.first:
             write_shape(folder / "training", Shape(config), tokenizer, {})
         data = by_length(map(encode, pairs(seed)), recipe.batch_tokens)
-        start = Start(config) if before is None else _after(before, config)
+        start = Start(config) if finished is None else _after(finished, config)
         trained = train(recipe.plan, start, data, folder / "training", log, group)
         if not group.first:
             return None
@@ -142,12 +143,16 @@ def make(
     return q4
 
 
-def _after(before: Path, config: LlamaConfig) -> Start:
-    """The weights at the end of an earlier run. Raises ModelError where there are none, or of another network."""
-    whole = checkpoints(before / "training")
-    if not whole:
-        raise ModelError(f"{before} holds no finished training to go on from")
-    finished = open_checkpoint(whole[-1])
+def _finished(folder: Path) -> Checkpoint:
+    """The end of the run in `folder`. Raises ModelError where there is none."""
+    whole = checkpoints(folder / "training")
+    if not whole or not (folder / "run.json").exists():
+        raise ModelError(f"{folder} holds no finished training to go on from")
+    return open_checkpoint(whole[-1])
+
+
+def _after(finished: Checkpoint, config: LlamaConfig) -> Start:
+    """Its weights. Raises ModelError where they are those of another network."""
     if finished.shape.config != config:
-        raise ModelError(f"{before} has a network of other sizes; give the sizes that it was made with")
+        raise ModelError("the earlier training has a network of other sizes; give the sizes that it was made with")
     return Start(config, load=finished.load)
