@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from hub.settings import BrokerSettings
 from hub.settings_file import Changes
 from hub.setup import mosquitto
 from hub.setup.finding import Announced, brokers
-from hub.setup.step import Desk, Result, Step, whole
+from hub.setup.step import Desk, Result, Step, run, whole
 
 PLAIN, TLS = 1883, 8883
 HERE, FIND, TYPED, INSTALL, KEPT = "here", "find", "typed", "install", "kept"
@@ -125,7 +124,7 @@ def _password(desk: Desk, start: BrokerSettings) -> str | None:
 def _tried(desk: Desk, chosen: BrokerSettings) -> Finding | None:
     """What is wrong with it, where anything is."""
     desk.asker.progress(f"Trying {chosen.address} ...")
-    for finding in asyncio.run(_findings(desk, chosen)):
+    for finding in run(_findings(desk, chosen)):
         if finding.level is Level.WRONG:
             return finding
         if finding.level is not Level.SKIPPED:

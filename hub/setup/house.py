@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from devices.command import Action, Command
@@ -13,7 +12,7 @@ from hub.listing import NOTHING_FOUND, table
 from hub.pipeline import keeps_people_out
 from hub.settings import Settings
 from hub.settings_file import Value
-from hub.setup.step import Desk, Result, Step
+from hub.setup.step import Desk, Result, Step, run
 
 NONE = "-"
 _HARMLESS = frozenset({Kind.LIGHT, Kind.SWITCH})
@@ -31,7 +30,7 @@ def look(desk: Desk) -> Seen:
     """What is in the house now, once there is anything. Raises LinkError, and as the questions do."""
     while True:
         desk.asker.progress("Looking for devices ...")
-        seen = asyncio.run(_look(desk.settings))
+        seen = run(_look(desk.settings))
         if seen.devices:
             return seen
         desk.asker.again(NOTHING_FOUND.format(desk.settings.broker.address))
@@ -127,7 +126,7 @@ def _tested(desk: Desk, seen: Seen) -> str:
         if device.kind not in _HARMLESS or Capability.ON_OFF not in device.capabilities:
             desk.asker.again(f"{device.name} is no lamp or plug that can be switched.")
             continue
-        problem = asyncio.run(_switch(desk.settings, device))
+        problem = run(_switch(desk.settings, device))
         if not problem:
             desk.asker.say(f"{device.name} went on and off, and said so itself.")
             return f"{device.name} was switched and said so"

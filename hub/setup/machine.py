@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from hub import bench, board
 from hub.board import Board
 from hub.settings_file import Changes
 from hub.setup.asking import SetupError
-from hub.setup.step import Desk, Result, Step, whole
+from hub.setup.step import Desk, Result, Step, run, whole
 from models.files import resolve_model
 
 ROUNDS = 2  # of twelve sentences each; about a second on a Raspberry Pi 5 for each number of threads
@@ -53,7 +52,7 @@ def _measured(desk: Desk, cores: int) -> Mapping[int, float]:
     file = resolve_model(desk.settings.model.file)
     times: dict[int, float] = {}
     for threads in sorted({1, 2, max(1, cores - 1)} - {cores}) or [1]:
-        times[threads] = asyncio.run(_one(file, threads, desk))
+        times[threads] = run(_one(file, threads, desk))
         desk.asker.say(f"  {threads} thread{'s' * (threads > 1)}: {times[threads]:.1f} ms a sentence")
     return times
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ from hub import board, fetching
 from hub.fetching import Entry, Shelf
 from hub.reading import open_completer
 from hub.settings import Settings
-from hub.setup.step import Desk, Result, Step
+from hub.setup.step import Desk, Result, Step, run
 from models import ModelError
 from models.files import DEFAULT
 
@@ -31,7 +30,7 @@ def take(desk: Desk) -> Result:
     file = DEFAULT if language == DEFAULT else str(shelf.first(language)) if language in shelf.pins else language
     model = settings.model.model_copy(update={"file": file})
     desk.asker.progress(f"Opening {language} ...")
-    asyncio.run(_opens(settings.model_copy(update={"model": model})))
+    run(_opens(settings.model_copy(update={"model": model})))
     return Result(", ".join(dict.fromkeys((language, *wanted))), {("model", "file"): file})
 
 

@@ -17,7 +17,7 @@ from hub import settings as files
 from hub.settings import Settings
 from hub.setup.asking import SetupError
 from hub.setup.house import look
-from hub.setup.step import Desk, Result, Step
+from hub.setup.step import Desk, Result, Step, run
 
 UNIT = Path("etc/systemd/system/hub.service")
 ONLINE_WITHIN = 60.0  # seconds; loading takes 1 on a Raspberry Pi 5, and its card may be slow
@@ -49,7 +49,7 @@ def take_service(desk: Desk) -> Result:
     )
     if done.returncode:
         raise SetupError(f"the service does not start: {done.stderr.strip()}; journalctl -u hub -n 20 says why")
-    if not asyncio.run(_online(desk.settings)):
+    if not run(_online(desk.settings)):
         raise SetupError("the service was started, but says nothing at the broker; journalctl -u hub -n 20 says why")
     return Result("the hub runs, and starts with this machine")
 
@@ -84,7 +84,7 @@ def take_command(desk: Desk) -> Result:
 
 
 def _said(settings: Settings, text: str, room: str) -> dict[str, Any]:
-    return asyncio.run(saying.say(settings, text, room))
+    return run(saying.say(settings, text, room))
 
 
 def _suggested(desk: Desk) -> str:

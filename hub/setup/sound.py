@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -10,7 +9,7 @@ from contextlib import aclosing
 import numpy as np
 
 from hub import sound
-from hub.setup.step import Desk, Result, Step
+from hub.setup.step import Desk, Result, Step, run
 from hub.sound import RATE, Samples, SoundError
 
 TEST_SECONDS = 3.0
@@ -34,7 +33,7 @@ def take(desk: Desk) -> Result:
         "listen", f"Listen for {TEST_SECONDS:.0f} seconds? Speak as you would to the hub.", desk.asker.attended
     ):
         try:
-            heard = asyncio.run(_recorded(desk, chosen))
+            heard = run(_recorded(desk, chosen))
         except SoundError as error:
             desk.asker.again(str(error))
             chosen = _microphone(desk, microphones)
@@ -94,7 +93,7 @@ def _play(desk: Desk, heard: Samples) -> None:
     if not desk.asker.yes("play", "Hear it from the loudspeaker?", desk.asker.attended):
         return
     try:
-        asyncio.run(sound.to_device("", _whole(heard), RATE))
+        run(sound.to_device("", _whole(heard), RATE))
     except SoundError as error:
         desk.asker.say(f"  ! {error}. The hub answers in writing without one.")
 
@@ -116,7 +115,7 @@ def _wake(desk: Desk, device: str) -> str:
     hits = 0
     for number in range(1, TRIES + 1):
         desk.asker.say(f"  {number}. Say: {word.replace('_', ' ')}")
-        hit = asyncio.run(_woken(desk, device, word))
+        hit = run(_woken(desk, device, word))
         desk.asker.say("     heard" if hit else "     not heard")
         hits += hit
     if hits < TRIES:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from hub import settings as files
 from hub.settings import Settings
 from hub.settings_file import Changes
 from hub.setup.asking import Asker
+
+T = TypeVar("T")
 
 NOTHING: Changes = MappingProxyType({})
 
@@ -53,6 +58,23 @@ class Step:
     title: str
     questions: frozenset[str]
     take: Callable[[Desk], Result]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. Ctrl-C ends it, with everything closed: it waits until there is a loop, and for its end."""
+
+    async def interruptible() -> T:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        try:
+            return await work
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return asyncio.run(interruptible())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def whole(desk: Desk, key: str, question: str, default: int, most: int) -> int:
