@@ -300,6 +300,31 @@ def doctor(
     _finish(work)
 
 
+@app.command()
+def bundle(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or one made before.")],
+    extras: Annotated[
+        str, typer.Option("--extras", metavar="LIST", help="What else to pack: voice, find, demo, wyoming.")
+    ] = "voice,find",
+    models: Annotated[
+        list[str] | None, typer.Option("--model", metavar="NAME", help="A model to pack, as hub model list has it.")
+    ] = None,
+    mirror: Annotated[
+        str, typer.Option("--mirror", metavar="URL|FOLDER", help="Where models come from that are not here.")
+    ] = "",
+    config: Config = None,
+) -> None:
+    """Pack all that a machine of this kind without a network needs, for install.sh there."""
+    settings = _settings(config)
+    from hub import bundle as packing
+
+    with _reported(1):
+        wanted = [extra for extra in extras.split(",") if extra]
+        said = packing.bundle(settings, folder, wanted, models or (), mirror, _tell)
+        _tell("")
+        typer.echo(said)
+
+
 @settings_app.command("show")
 def settings_show(as_json: Json = False, config: Config = None) -> None:
     """Print every setting as it is in effect, without the password."""

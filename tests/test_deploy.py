@@ -290,12 +290,26 @@ class Secured:
         return BrokerSettings("127.0.0.1", **login, **tls, **more)  # type: ignore[arg-type]
 
 
+async def listens(port: int) -> None:
+    """Returns once something answers there: mosquitto opens one listener after the other."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            return
+
+
 @pytest.fixture
 async def secured(start_broker: StartBroker, tmp_path: Path) -> Secured:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     made = Secured(folder)
     made.plain_port = (await start_broker(made.lines())).port
+    await listens(made.tls_port)
     return made
 
 
@@ -452,6 +466,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(start_broker: Start
     folder.mkdir()
     made = Secured(folder)
     broker = await start_broker(made.lines())
+    await listens(made.tls_port)
     before = await shown(made)
     certificates(folder, "127.0.0.1", "localhost")
     assert await shown(made) == before
@@ -491,3 +506,81 @@ def test_every_setting_is_explained_with_what_it_may_be() -> None:
         parse("[broker]\nport = 65536\n", "f")
     assert parse("[broker]\nport = 65535\n", "f").broker.port == 65535
     assert load(DEPLOY / "hub.example.toml") == Settings()
+
+
+# -- install.sh, and what it is given
+
+
+@pytest.mark.parametrize(
+    ("features", "flags"),
+    [
+        ("flags\t\t: lm avx2", ""),
+        ("Features\t: fp asimd evtstrm crc32", "-DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8-a"),  # Raspberry Pi 4
+        ("Features\t: fp asimd asimdhp asimddp", "-DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16"),  # 5
+        (
+            "Features\t: fp asimd asimdhp asimddp sve i8mm bf16",
+            "-DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16+i8mm",
+        ),
+    ],
+)
+def test_llama_is_compiled_for_the_processor(tmp_path: Path, features: str, flags: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor\t: 0\n{features}\nprocessor\t: 1\n{features}\n")
+    assert run("bash", DEPLOY / "llama_flags.sh", tmp_path).strip() == flags
+
+
+def test_a_jetson_has_its_gpu_used_where_cuda_is_there(tmp_path: Path) -> None:
+    for file in ("proc/cpuinfo", "etc/nv_tegra_release"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("Features\t: asimd asimdhp asimddp\n")
+    said = run("bash", DEPLOY / "llama_flags.sh", tmp_path)
+    assert "nvidia-jetpack" in said
+    assert "CUDA=ON" not in said
+    nvcc = tmp_path / "usr/local/cuda/bin/nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.touch(0o755)
+    said = run("bash", DEPLOY / "llama_flags.sh", tmp_path)
+    assert "armv8.2-a+dotprod+fp16 -DGGML_CUDA=ON" in said
+    assert f"CMAKE_CUDA_COMPILER={nvcc}" in said
+
+
+needs_shellcheck = pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck")
+
+
+@needs_shellcheck
+def test_the_scripts_are_clean() -> None:
+    assert run("shellcheck", "--severity=warning", *sorted(DEPLOY.rglob("*.sh"))) == ""
+
+
+@pytest.fixture
+def as_root() -> list[str]:
+    """What a command has in front of it that is to believe that it is root, and may change nothing."""
+    before = ["unshare", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*before, "true"], capture_output=True).returncode:
+        pytest.skip("nobody can be made root here")
+    return [*before, "bash", "-c", 'mount -t tmpfs -o ro none /opt && exec bash "$@"', "-"]
+
+
+def test_install_refuses_what_it_cannot_use_before_it_does_anything(tmp_path: Path, as_root: list[str]) -> None:
+    shutil.copy(DEPLOY / "install.sh", tmp_path)
+    install = tmp_path / "install.sh"
+    assert "unknown option --foo" in run(*as_root, install, "--foo", code=1)
+    assert "goes with --uninstall" in run(*as_root, install, "--purge", code=1)
+    assert "cannot be read" in run(*as_root, install, "--answers", tmp_path / "no", code=1)
+    assert "no checkout" in run(*as_root, install, code=1)
+    (tmp_path / "bundle.json").write_text('{"machine": "vax", "extras": []}\n')
+    assert "not finished" in run(*as_root, install, code=1)
+    sums = run("sha256sum", tmp_path / "bundle.json").replace(f"{tmp_path}/", "")
+    (tmp_path / "SHA256SUMS").write_text(sums)
+    assert "another processor" in run(*as_root, install, code=1)
+    (tmp_path / "bundle.json").write_text("{}")
+    assert "is damaged" in run(*as_root, install, code=1)
+    assert "sudo bash" in run("bash", install, "--help")
+
+
+def test_uv_is_pinned_and_the_service_starts_where_it_is_installed() -> None:
+    script = (DEPLOY / "install.sh").read_text()
+    assert len(re.findall(r"^uv_(?:x86_64|aarch64)=[0-9a-f]{64}$", script, re.MULTILINE)) == 2
+    place = re.search(r"^place=(\S+)", script, re.MULTILINE)
+    assert place is not None
+    assert f"ExecStart={place[1]}/bin/hub " in (DEPLOY / "hub.service").read_text()

@@ -163,8 +163,8 @@ class Prepared:
         return False
 
     def say(self, text: str = "") -> None:
-        if text:
-            self.tell(text)
+        for line in text.splitlines():
+            self.tell(line)
 
     def progress(self, text: str) -> None:
         """Nobody looks."""
