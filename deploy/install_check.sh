@@ -39,17 +39,17 @@ printf '127.0.0.1 localhost\n' > "$root/etc/hosts" # which debootstrap leaves to
 inside() { # with a network, as apt-get needs it
     unshare --mount --pid --fork bash -c '
         mount -t proc none "$1/proc"; mount --bind /dev/null "$1/dev/null" 2>/dev/null || true
-        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/root LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
+        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/mnt LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
 }
 alone() { # with loopback only
     unshare --mount --pid --fork --net bash -c '
         ip link set lo up; mount -t proc none "$1/proc"
-        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/root LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
+        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/mnt LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
 }
 # Every file with its kind and its link; what tools write as they please is left out.
 files() {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o -path ./mnt -o -path ./var/cache \
-        -o -path ./var/lib/apt -o -path ./var/log -o -path ./var/lib/dpkg -o -path ./root -o -name __pycache__ -o -name '*-old' -o -name '*-' \) -prune \
+        -o -path ./var/lib/apt -o -path ./var/log -o -path ./var/lib/dpkg -o -name __pycache__ -o -name '*-old' -o -name '*-' \) -prune \
         -o -printf '%P %y %l\n' | sort)
 }
 packages() { chroot "$root" dpkg-query -W -f '${Package}\n' | sort; }
