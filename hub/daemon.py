@@ -80,11 +80,7 @@ async def opened(
     known = open_completer(settings, completer, remember=True, cores=cores)
     async with AsyncExitStack() as open_:
         model = await open_.enter_async_context(known)
-        talker = (
-            await open_.enter_async_context(Talker(resolve_model(chat), settings.model.threads, cores))
-            if chat
-            else None
-        )
+        talker = await open_.enter_async_context(Talker(resolve_model(chat), settings.model.threads)) if chat else None
         link, house = await open_.enter_async_context(open_house(settings, serve, must_connect))
         schedule = Schedule(settings.folder() / "plans.json")
         pipeline = Pipeline(settings, house, link, schedule, model, talker=talker)

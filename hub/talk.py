@@ -7,7 +7,9 @@ nothing in the house is done by it.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +17,7 @@ from typing import Self
 from models.worker import Worker
 
 IDLE = 600.0  # seconds without a question until 0.7 GB of memory are given back
+NICE = 10
 LONGEST = 300  # characters of an answer, which take TinyLlama five seconds on two desktop cores
 # The chat form of TinyLlama-1.1B-Chat-v1.0 (its model card), which is that of Zephyr.
 _FORM = "<|system|>\n{system}</s>\n<|user|>\n{question}</s>\n<|assistant|>\n"
@@ -37,13 +40,9 @@ def is_question(text: str) -> bool:
 class Talker:
     """The chat model in `file`. Calls wait for each other."""
 
-    def __init__(
-        self, file: Path, threads: int = 1, cores: asyncio.Semaphore | None = None, *, idle: float = IDLE
-    ) -> None:
-        """`cores`: what is held while it computes, so that no other model lacks a core meanwhile."""
+    def __init__(self, file: Path, threads: int = 1, *, idle: float = IDLE) -> None:
         self._file = file
         self._threads = threads
-        self._cores = cores or asyncio.Semaphore()
         self._idle = idle
         self._lock = asyncio.Lock()
         self._worker: Worker | None = None
@@ -57,8 +56,9 @@ class Talker:
             self._stay()
             self._worker = self._worker or Worker(self._file, threads=self._threads)
             try:
-                async with self._cores:
-                    found = await self._worker.complete(asked, _ANSWER, 2 * LONGEST)
+                await self._worker.start()
+                _let_others_first(self._worker.pid)
+                found = await self._worker.complete(asked, _ANSWER, 2 * LONGEST)
             finally:
                 self._dropping = asyncio.create_task(self._drop())
         return _whole(found.text)
@@ -93,6 +93,13 @@ class Talker:
         async with self._lock:
             self._dropping = None
             await self.close()
+
+
+def _let_others_first(pid: int | None) -> None:
+    """An answer takes seconds: a command that is said meanwhile, in another room, must not wait for it."""
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), NICE)
 
 
 def _whole(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hub.daemon import opened
 from hub.pipeline import Pipeline
 from hub.reading import Lines
 from hub.settings import BrokerSettings, ModelSettings, Settings
-from hub.talk import LONGEST, Talker, is_question
+from hub.talk import LONGEST, NICE, Talker, is_question
 from models import ModelError
 
 pytest.importorskip("gguf", reason="writing a model needs the extra `train`")
@@ -66,6 +67,12 @@ async def test_the_model_is_loaded_for_a_question_and_goes_when_there_are_no_mor
             async with asyncio.timeout(10):
                 while talker.pid is not None:
                     await asyncio.sleep(0.01)
+
+
+async def test_it_works_when_nothing_else_wants_the_processor(chatty: Path) -> None:
+    async with Talker(chatty) as talker:
+        await talker.answer("why")
+        assert os.getpriority(os.PRIO_PROCESS, talker.pid or 0) == NICE
 
 
 async def test_a_file_that_is_no_model_is_named(tmp_path: Path, broker: LinkSettings) -> None:
