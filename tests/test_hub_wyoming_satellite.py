@@ -403,7 +403,7 @@ async def test_only_peers_that_are_not_in_the_settings_are_taken(house: Open) ->
                 await fleet.consider(place_of(address))
             await found.until("run-satellite")
             await other.until("describe")
-            assert fleet.names == {found.address, other.address}
+            assert fleet.found == {found.address, other.address}
             await fleet.close()
         for satellite in (listed, found):
             assert [event.type for event in satellite.told].count("run-satellite") == 1

@@ -132,9 +132,10 @@ async def running(broker: Broker, folder: Path, **wyoming: Any) -> AsyncIterator
 async def _knows(peer: Peer) -> bool:
     """Whether the hub offers its services already, and knows the devices."""
     try:
-        return Handled.is_type((await peer.say("printer off")).type)
+        (answer, *_) = await peer.ask(Recognize("printer off").event(), until=("intents-start", "not-recognized"))
     except ConnectionError:
         return False
+    return answer.type == "intents-start"
 
 
 @pytest.fixture
@@ -325,8 +326,8 @@ async def test_what_was_meant_is_told_as_intents(broker: Broker, home: Home, tmp
         assert (start.type, stop.type) == ("intents-start", "intents-stop")
         intents = [Intent.from_event(event) for event in found]
         assert [(i.name, {e.name: e.value for e in i.entities}) for i in intents] == [
-            ("HassTurnOff", {"name": "Office printer"}),
-            ("HassTurnOff", {"name": "Bathroom light"}),
+            ("HassTurnOff", {"name": "Office printer", "domain": "switch"}),
+            ("HassTurnOff", {"name": "Bathroom light", "domain": "light"}),
         ]
         assert all(event.data["context"] == {"conversation_id": "c"} for event in (start, *found, stop))
         (no,) = await peer.ask(Recognize("boiler on").event(), until=ends)
@@ -334,6 +335,16 @@ async def test_what_was_meant_is_told_as_intents(broker: Broker, home: Home, tmp
         (no,) = await peer.ask(Recognize("printer on for a minute").event(), until=ends)
         assert "no intent" in str(NotRecognized.from_event(no).text)
         assert home.state("office_printer")["state"] == "OFF"  # nothing was done
+
+
+async def test_home_assistant_may_be_the_one_that_acts(broker: Broker, home: Home, tmp_path: Path) -> None:
+    async with running(broker, tmp_path, transcripts="intent") as peer:
+        ends = ("intents-stop", "not-recognized", "handled")
+        _, intent, _ = await peer.ask(Transcript("printer on").event(), until=ends)
+        assert Intent.from_event(intent).name == "HassTurnOn"
+        (no,) = await peer.ask(Transcript("boiler on").event(), until=ends)
+        assert NotRecognized.is_type(no.type)
+        assert home.state("office_printer")["state"] == "OFF"
 
 
 # -- peers

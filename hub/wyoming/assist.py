@@ -51,10 +51,25 @@ _TO_DEVICES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "get_state": ("HassGetState", ""),
     }
 )
-_TO_NOBODY: Mapping[str, str] = MappingProxyType(
+_TIMERS: Mapping[str, str] = MappingProxyType(
     {
         "timer_start": "HassStartTimer",
+        "timer_cancel": "HassCancelTimer",
+        "timer_pause": "HassPauseTimer",
+        "timer_resume": "HassUnpauseTimer",
+        "timer_status": "HassTimerStatus",
         "timer_cancel_all": "HassCancelAllTimers",
+    }
+)
+# Lists, each with the intent for the one that Home Assistant has where nobody named any.
+_LISTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "list_add": ("HassListAddItem", "HassShoppingListAddItem"),
+        "list_complete": ("HassListCompleteItem", "HassShoppingListCompleteItem"),
+    }
+)
+_TO_NOBODY: Mapping[str, str] = MappingProxyType(
+    {
         "get_time": "HassGetCurrentTime",
         "get_date": "HassGetCurrentDate",
         "get_weather": "HassGetWeather",
@@ -62,7 +77,6 @@ _TO_NOBODY: Mapping[str, str] = MappingProxyType(
         "nevermind": "HassNevermind",
     }
 )
-_DOMAINS: Mapping[str, str] = MappingProxyType({"open": "cover", "close": "cover", "lock": "lock", "unlock": "lock"})
 _VALUES = ("value", "color", "kelvin")
 
 
@@ -139,40 +153,42 @@ def intents(wishes: Sequence[Wish], home: Home) -> list[tuple[str, Slots]]:
 
 
 def _intents(wish: Wish, home: Home) -> list[tuple[str, Slots]]:
-    if ("seconds" in wish.slots and wish.intent != "timer_start") or "when" in wish.slots:
+    slots = wish.slots
+    if wish.intent in _TIMERS:
+        return [(_TIMERS[wish.intent], _timer(slots))]
+    if "seconds" in slots or "when" in slots:
         return []  # what is to be done later or undone, Home Assistant would do now and for good
-    if wish.intent in _TO_NOBODY:
-        slots = _timer(wish) if wish.intent == "timer_start" else _plain(wish)
-        return [(_TO_NOBODY[wish.intent], slots)]
-    if wish.intent not in _TO_DEVICES:
-        return []
-    name, key = _TO_DEVICES[wish.intent]
-    values: dict[str, object] = {}
-    if key:
-        value = next((wish.slots[k] for k in _VALUES if k in wish.slots), None)
-        if value is None or "delta" in wish.slots:
-            return []
-        values[key] = value
-    elif wish.intent == "get_state" and "state" in wish.slots:
-        values["state"] = wish.slots["state"]
-    if wish.intent in _DOMAINS:
-        values["domain"] = _DOMAINS[wish.intent]
     devices = [d for target in wish.targets if (d := home.device(target)) is not None]
-    return [(name, {**_named(device, home), **values}) for device in devices]
+    if wish.intent in _LISTS:
+        named, unnamed = _LISTS[wish.intent]
+        called = devices[0].name if devices else slots.get("list")
+        return [(named if called else unnamed, {"item": slots.get("item"), **({"name": called} if called else {})})]
+    if wish.intent in _TO_NOBODY:
+        return [(_TO_NOBODY[wish.intent], {k: v for k, v in slots.items() if k == "message"})]
+    name, key = _TO_DEVICES.get(wish.intent, ("", ""))
+    value = next((slots[k] for k in _VALUES if k in slots), None)
+    if not name or (key and value is None) or "delta" in slots:
+        return []
+    values = {key: value} if key else {"state": slots["state"]} if "state" in slots else {}
+    return [(name, {**_named(device, name, home), **values}) for device in devices]
 
 
-def _named(device: Device, home: Home) -> dict[str, Any]:
-    """Its name; its room too where the name alone would not be enough."""
+def _named(device: Device, intent: str, home: Home) -> dict[str, Any]:
+    """Its name; its room too where others are called the same, and what it is where it is turned on or off: a light may
+    be called as the lock beside it is, which is locked and unlocked by the same intents.
+    """
     alike = sum(d.name.casefold() == device.name.casefold() for d in home.devices) > 1
-    return {"name": device.name, **({"area": device.area} if alike and device.area else {})}
+    area = {"area": device.area} if alike and device.area else {}
+    domain = {"domain": device.kind.value} if intent.startswith(("HassTurn", "HassToggle")) else {}
+    return {"name": device.name, **area, **domain}
 
 
-def _timer(wish: Wish) -> dict[str, object]:
-    seconds = wish.slots.get("seconds", 0)
-    whole = round(seconds) if isinstance(seconds, int | float) else 0
-    parts = {"hours": whole // 3600, "minutes": whole % 3600 // 60, "seconds": whole % 60}
-    return {**{k: v for k, v in parts.items() if v}, **_plain(wish, "name")}
-
-
-def _plain(wish: Wish, *keys: str) -> dict[str, object]:
-    return {k: v for k, v in wish.slots.items() if k in (keys or ("name", "message"))}
+def _timer(slots: Mapping[str, object]) -> dict[str, object]:
+    """How long it runs, or by which length and name it is known."""
+    found: dict[str, object] = {"name": slots["name"]} if "name" in slots else {}
+    for key, before in (("seconds", ""), ("start_seconds", "start_")):
+        seconds = slots.get(key)
+        whole = round(seconds) if isinstance(seconds, int | float) else 0
+        parts = {"hours": whole // 3600, "minutes": whole % 3600 // 60, "seconds": whole % 60}
+        found |= {f"{before}{unit}": number for unit, number in parts.items() if number}
+    return found

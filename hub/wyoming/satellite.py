@@ -8,11 +8,10 @@ awaited from the room, so that an answer to a question, "stop" and the wake word
 from __future__ import annotations
 
 import asyncio
-import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from wyoming.asr import Transcribe, Transcript
@@ -28,11 +27,9 @@ from hub import sound
 from hub.post import State, Woken
 from hub.sound import Samples, SoundError
 from hub.wyoming import wire
-from hub.wyoming.audio import CHUNK, Sound
+from hub.wyoming.audio import CHUNK, Pace, Sound
 from hub.wyoming.wire import WireError
 from models.wake import WakeWord
-
-log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0  # for a satellite to be reached, and to say what it is
 PING_SECONDS = 3.0
@@ -40,6 +37,13 @@ GONE_SECONDS = 10.0  # without an event: three pings that were not answered
 AHEAD = 0.5  # seconds of speech that the satellite gets before they are due: what it has, it plays even where it is cut
 PLAYED_WITHIN = 0.5  # seconds after the end of a speech in which the satellite tells that it has ended
 _SILENCE = 1.0  # seconds, which the satellite does not send where it has found the end of the command itself
+
+
+Stream = tuple[StreamReader, StreamWriter]
+
+
+class NoSatelliteError(WireError):
+    """What is there is another service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +62,18 @@ class Place:
 class SatellitePost:
     """A connected satellite. See hub.post.Post."""
 
-    def __init__(self, place: Place, room: str, words: Sequence[WakeWord], language: str) -> None:
+    def __init__(self, place: Place, words: Sequence[WakeWord], language: str, stream: Stream) -> None:
         self.name = place.name
-        self.room = room
+        self.room = place.room
         self.words = words
         self._language = language
-        self._reader: StreamReader
-        self._writer: StreamWriter
+        self._reader, self._writer = stream
         self._sound = Sound()
+        self._pace = Pace()
         self._detected = False  # it told of a wake word, and did not say yet that it streams
         self._woke_itself = False
         self._heard: str | None = None  # the words of the command that is not over yet
         self._played = asyncio.Event()
-
-    def at(self, reader: StreamReader, writer: StreamWriter) -> SatellitePost:
-        """The same, over this connection."""
-        self._reader, self._writer = reader, writer
-        return self
 
     # -- hearing
 
@@ -84,6 +83,7 @@ class SatellitePost:
         try:
             while (event := await wire.read(self._reader, GONE_SECONDS)) is not None:
                 for item in self._take(event):
+                    await self._pace.frame()
                     yield item
             self._lost()
         except WireError as error:
@@ -210,7 +210,7 @@ async def connected(place: Place, words: Sequence[WakeWord], language: str) -> A
     try:
         area = await _area(reader, writer)
         await wire.write(writer, RunSatellite().event())
-        yield SatellitePost(place, place.room or area, words, language).at(reader, writer)
+        yield SatellitePost(replace(place, room=place.room or area), words, language, (reader, writer))
     finally:
         wire.tell(writer, PauseSatellite().event())
         writer.close()
@@ -227,7 +227,3 @@ async def _area(reader: StreamReader, writer: StreamWriter) -> str:
             area = satellite.get("area")
             return area[:100].encode(errors="replace").decode() if isinstance(area, str) else ""
     raise WireError("it ended before it said what it is")
-
-
-class NoSatelliteError(WireError):
-    """What is there is another service."""

@@ -54,10 +54,13 @@ class Fleet:
         self._words = words
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self.found: set[str] = set()  # those that were not in the settings
 
     def add(self, place: Place, *, listed: bool = True) -> None:
         """Drive this one too; one that is not in the settings only while it is a satellite."""
         self._driving[place.name] = asyncio.create_task(self._drive(place, listed))
+        if not listed:
+            self.found.add(place.name)
 
     def look(self) -> None:
         """Drive those too that announce themselves, are peers, and are not in the settings."""
@@ -103,19 +106,14 @@ class Fleet:
         except AnnounceError as error:
             log.warning("satellites are not looked for: %s", error)
 
-    @property
-    def names(self) -> set[str]:
-        """The satellites that are driven, or were."""
-        return set(self._driving)
-
     async def consider(self, place: Place) -> None:
         """Drive one that was found, where it is a peer and not one of the settings."""
         going = self._driving.get(place.name)
         if going is not None and not going.done():
             return
-        found = sum(not task.done() for task in self._driving.values()) - len(self._settings.wyoming.satellites)
-        if found >= MOST_FOUND or not allowed(place.host, self._settings.wyoming.peers):
-            log.debug("satellite %s: not one of the peers", place.name)
+        going_on = sum(not self._driving[name].done() for name in self.found)
+        if going_on >= MOST_FOUND or not allowed(place.host, self._settings.wyoming.peers):
+            log.debug("satellite %s: not one of the peers, or there are too many", place.name)
         elif place.name not in await _resolved(self._settings.wyoming.satellites):
             self.add(place, listed=False)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wyoming.asr import Transcript
 from wyoming.event import Event
@@ -27,7 +27,7 @@ from hub.sound import Samples
 from hub.turn import Turn
 from hub.wyoming import assist, info, wire
 from hub.wyoming.assist import Sentence
-from hub.wyoming.audio import CHUNK, Sound, format_of
+from hub.wyoming.audio import CHUNK, Pace, Sound, format_of
 from hub.wyoming.wire import WireError
 from models.hearing import LONGEST, Gate, hotwords
 from models.voice import Manner, Speech, Voice, complete
@@ -38,21 +38,22 @@ _NAMES = 100  # names to listen for that may come with one request
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What is offered over every connection; what is None or empty is not there to be offered.
+    """What is offered over every connection, and how it is described; what is None or empty is not offered.
 
-    `cores` is held while a model works. `names` gives the names of this home, which are likely to be said, and `tell` passes a finished turn on.
+    `names` gives the names of this home, which are likely to be said. `tell` passes a finished turn on. `cores` is held
+    while a model works.
     """
 
     settings: Settings
     pipeline: Pipeline
+    info: Event
+    names: Callable[[], Sequence[str]]
     tell: Callable[[Turn], Awaitable[None]]
-    names: Callable[[], Sequence[str]] = list
-    hearing: Hears | None = None
-    voice: Voice | None = None
-    manner: Manner | None = None
-    words: tuple[WakeWord, ...] = ()
-    info: Event | None = None
-    cores: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    cores: asyncio.Semaphore
+    hearing: Hears | None
+    voice: Voice | None
+    manner: Manner
+    words: tuple[WakeWord, ...]
 
 
 class Transcribes:
@@ -98,6 +99,7 @@ class Wakes:
         self._words = {info.phrase(word): info.identity(word) for word in words}
         self._wake = wake
         self._sound = Sound()
+        self._pace = Pace()
         self._found = False
 
     @classmethod
@@ -111,12 +113,12 @@ class Wakes:
 
     async def take(self, event: Event) -> None:
         for frame in self._sound.take(event):
+            await self._pace.frame()
             if hit := self._wake.take(frame):
                 self._found = True
                 stamp = event.data.get("timestamp")
                 name = self._words.get(info.plain(hit.word), hit.word)
                 await self._send(Detection(name, stamp if isinstance(stamp, int) else None).event())
-            await asyncio.sleep(0)  # a long piece of sound is not to keep the house waiting
 
     async def end(self) -> None:
         if not self._found:
@@ -194,8 +196,7 @@ class Session:
             await take(event)
 
     async def _describe(self, event: Event) -> None:
-        if self._services.info is not None:
-            await self._send(self._services.info)
+        await self._send(self._services.info)
 
     async def _ping(self, event: Event) -> None:
         await self._send(Pong(wire.text(event) if event.data.get("text") is not None else None).event())
