@@ -71,9 +71,8 @@ class Talker:
     async def close(self) -> None:
         """Harmless when done twice."""
         self._stay()
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await worker.close()
+        async with self._lock:
+            await self._unload()
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,9 +89,14 @@ class Talker:
 
     async def _drop(self) -> None:
         await asyncio.sleep(self._idle)
+        self._dropping = None  # from here on nobody cancels this
         async with self._lock:
-            self._dropping = None
-            await self.close()
+            await self._unload()
+
+    async def _unload(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close()
 
 
 def _let_others_first(pid: int | None) -> None:
