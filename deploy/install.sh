@@ -184,7 +184,7 @@ fi
 rm -rf "$wheels"
 mv "$new" "$wheels"
 need libgomp1 # which llama.cpp is linked with
-case ",$extras," in *,voice,*) need libportaudio2 ;; esac
+case ",$extras," in *,voice,*) need libportaudio2 espeak-ng ;; esac
 say "Installing into $place"
 pip install -q --no-index --find-links "$wheels" --upgrade "$what" || fail "$wheels is not whole"
 pip install -q --no-index --find-links "$wheels" --no-deps --force-reinstall homeward-hub

@@ -7,7 +7,6 @@ Nothing that was said at home is read, so that none of it can be in a report.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import ipaddress
 import json
 import logging
@@ -32,7 +31,7 @@ from devices.conventions import Message
 from devices.discovery import Discovery
 from devices.house import House
 from devices.link import Link, LinkError, LinkSettings
-from hub import HubError, __version__, board, fetching, listen, say
+from hub import HubError, __version__, board, doctor_voice, fetching, say
 from hub import settings as files
 from hub.daemon import conventions, settled
 from hub.finding import Finding, Level, fine, note, skipped, wrong
@@ -43,8 +42,7 @@ from hub.settings import Settings, SettingsError
 from intents.line import words
 from models import ModelError
 from models.export.check import check_card
-from models.files import DEFAULT, PINS, default_model, digest, resolve_model
-from models.hearing import Hearing
+from models.files import DEFAULT, default_model, digest, resolve_model
 
 SENTENCE, SYMBOL = "turn on the kitchen light", "<turn_on>"
 FREE_DISK, FREE_MEMORY = 200_000_000, 100_000_000  # bytes; the hub's own files and children stay far below
@@ -97,7 +95,8 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
         yield skipped("sentence", "not looked at: the model first")
     else:
         yield await _sentence(settings)
-    yield await _hearing(settings)
+    async for finding in doctor_voice.findings(settings):
+        yield finding
     async for finding in broker(settings, place):
         yield finding
 
@@ -234,30 +233,6 @@ async def _sentence(settings: Settings) -> Finding:
         what = f"the model reads {SENTENCE!r} as {line!r}, with certainty {sure:.2f}"
         return wrong("sentence", what, "hub model use home")
     return fine("sentence", f"{SENTENCE!r} is read in {reader.ms:.0f} ms, with certainty {sure:.2f}")
-
-
-async def _hearing(settings: Settings) -> Finding:
-    """The model of speech, opened as the hub would; who only types does not miss it."""
-    name = settings.voice.hearing
-    if importlib.util.find_spec("faster_whisper") is None:
-        mend = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(f'{DISTRIBUTION}[voice]')}"
-        return note("hearing", "what speech needs is not installed: the hub can be typed to", mend)
-    again = f"hub model fetch {name}" if name in PINS else "name its folder under [voice] hearing"
-    try:
-        folder = listen.folder(settings)
-    except ModelError as error:
-        return note("hearing", str(error).partition(";")[0], again)
-    for pin in PINS.get(name, ()):
-        if digest(folder / pin.name) != pin.sha256:
-            return wrong(
-                "hearing", f"{folder / pin.name} is damaged: its SHA-256 is another than that of {name}", again
-            )
-    try:
-        async with Hearing(folder, threads=settings.voice.threads) as hearing:
-            await hearing.start()
-    except ModelError as error:
-        return wrong("hearing", str(error), again)
-    return fine("hearing", f"{name} opens")
 
 
 # -- the broker, and what is behind it

@@ -85,7 +85,7 @@ class Shelf:
 
 def shelf(settings: Settings) -> Shelf:
     used = "" if settings.model.file in ("", DEFAULT) else str(Path(settings.model.file).expanduser())
-    return Shelf(settings.folder() / "models", used, frozenset({settings.voice.hearing}))
+    return Shelf(settings.folder() / "models", used, frozenset({settings.voice.hearing, settings.voice.voice}))
 
 
 # -- fetch

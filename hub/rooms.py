@@ -208,9 +208,13 @@ def posts(settings: Settings) -> list[LocalPost]:
 
 
 def _post(settings: Settings, name: str, room: RoomSettings) -> LocalPost:
+    return LocalPost(name, room.room or name, wake_words(settings, room), room.microphone, room.loudspeaker)
+
+
+def wake_words(settings: Settings, room: RoomSettings) -> list[WakeWord]:
+    """What this room waits for. Raises ModelError for a wake word that there is not."""
     wanted = room.wake_words or settings.voice.wake_words
-    listened = [WakeWord(word, threshold or None) for word, threshold in wanted.items()]
-    return LocalPost(name, room.room or name, listened, room.microphone, room.loudspeaker)
+    return [WakeWord(word, threshold or None) for word, threshold in wanted.items()]
 
 
 async def _for_ever(rooms: Rooms, post: Post) -> None:

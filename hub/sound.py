@@ -437,7 +437,18 @@ async def to_device(device: str, chunks: AsyncIterator[Samples], rate: int) -> N
         await _in_thread(speaker.drain)
 
 
-def names(way: Literal["input", "output"]) -> list[str]:
+Way = Literal["input", "output"]
+
+
+def meant(way: Way, device: str) -> str:
+    """The name of the device that is meant by a part of it, a number, or "" for the default one. Raises SoundError."""
+    port_audio = _sounddevice()
+    with _lock, _reported():
+        _look_again(port_audio)
+        return _able(port_audio, way)[_index(port_audio, way, device)]
+
+
+def names(way: Way) -> list[str]:
     """The names of the devices that can record, or play. Raises SoundError where there is none."""
     port_audio = _sounddevice()
     with _lock, _reported():

@@ -142,13 +142,14 @@ def read(file: Path) -> dict[str, object]:
 EVERYTHING: dict[str, str | list[str]] = {
     "Measure how": "",
     "threads for it": ["many", "1"],
-    "Which": ["typed", ""],  # broker, and microphone where there is one
+    "Which": ["typed", "", "", ""],  # broker; microphone, loudspeaker and wake word where there are any
     "User name": "",
     "(TLS)": "n",
     "Fetch whisper": "n",
     "Fetch piper": "n",
     "Listen for": "n",
-    "Try the wake word": "n",
+    "Try it": "n",
+    "In which room do they": "",
     "call differently": ["the moon", "office printer", ""],
     "is Office printer to be called": "Ink",
     "switch on and off": ["Front door", "Bathroom light"],
@@ -333,13 +334,17 @@ def test_a_microphone_is_heard_and_played_back(config: Path) -> None:
         "pcm.!default shelf\n"
     )
     with wizard(config, "sound", ALSA_CONFIG_PATH=str(folder / "asound.conf")) as it:
-        answers = {"Which": ["desk", ""], "Listen for": "", "Hear it": "", "Try the wake word": ""}
+        answers: dict[str, str | list[str]] = {"microphone [": ["desk"], "loudspeaker [": "shelf", "wake word [": "2"}
+        answers |= {"Listen for": "", "Hear it": "", "hear yourself": "", "Try it": "", "In which room": "Study"}
         it.answer(answers, "takes one of these steps again")
         assert it.ended() == 0
     assert "that was heard" in it.shown
     assert "not heard" in it.shown  # the wake word
-    assert "okay nabu was heard 0 of 3 times" in it.shown
-    assert load(config).voice.microphone == "desk"
+    assert "hey jarvis was heard 0 of 3 times" in it.shown
+    voice = load(config).voice
+    assert (voice.microphone, dict(voice.wake_words)) == ("desk", {"hey_jarvis": 0.0})
+    assert [(name, r.microphone, r.loudspeaker) for name, r in voice.rooms.items()] == [("Study", "desk", "shelf")]
+    assert heard.stat().st_size > 16_000 * 2
 
 
 # -- models

@@ -10,11 +10,13 @@ from hub import board, fetching
 from hub.fetching import Entry, Shelf
 from hub.reading import open_completer
 from hub.settings import Settings
+from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
 from models import ModelError
 from models.files import DEFAULT
 
 SPEECH, VOICE = "whisper-tiny.en", "piper-lessac-medium"
+_SPOKEN = {"hearing": SPEECH, "voice": VOICE}  # by their keys under [voice]
 
 
 def take(desk: Desk) -> Result:
@@ -31,7 +33,9 @@ def take(desk: Desk) -> Result:
     model = settings.model.model_copy(update={"file": file})
     desk.asker.progress(f"Opening {language} ...")
     run(_opens(settings.model_copy(update={"model": model})))
-    return Result(", ".join(dict.fromkeys((language, *wanted))), {("model", "file"): file})
+    changes: dict[tuple[str, ...], Value] = {("model", "file"): file}
+    changes |= {("voice", key): name for key, name in _SPOKEN.items() if name in wanted}
+    return Result(", ".join(dict.fromkeys((language, *wanted))), changes)
 
 
 async def _opens(settings: Settings) -> None:

@@ -9,9 +9,12 @@ from contextlib import aclosing
 import numpy as np
 
 from hub import sound
+from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
 from hub.sound import RATE, Samples, SoundError
+from models.wake import BUNDLED, Wake, WakeWord
 
+NONE = "-"
 TEST_SECONDS = 3.0
 QUIET = -50.0  # dB; somebody who speaks at a table is at -35 to -15
 LOUD = -1.0  # dB; beyond it the peaks are cut off
@@ -28,25 +31,37 @@ def take(desk: Desk) -> Result:
         microphones = sound.names("input")
     except SoundError as error:
         return _without(desk, f"{str(error)[0].upper()}{str(error)[1:]}")
-    chosen = _microphone(desk, microphones)
-    while desk.asker.yes(
-        "listen", f"Listen for {TEST_SECONDS:.0f} seconds? Speak as you would to the hub.", desk.asker.attended
-    ):
+    microphone, heard = _heard(desk, microphones)
+    speaker = _speaker(desk, heard)
+    word, woken = _wake(desk, microphone)
+    changes: dict[tuple[str, ...], Value] = {("voice", "microphone"): microphone}
+    if word:
+        changes |= {("voice", "wake_words", old): None for old in desk.settings.voice.wake_words}
+        changes[("voice", "wake_words", word)] = 0.0  # stands for what its maker found
+    room = desk.asker.ask("room", "In which room do they stand (- for none: then nobody is listened to)", NONE)
+    if room != NONE:
+        place = ("voice", "rooms", room)
+        changes |= {(*place, "microphone"): microphone, (*place, "loudspeaker"): speaker}
+    where = "" if room == NONE else f"; {room} is listened to"
+    return Result(f"{microphone or 'the default microphone'}{woken}{where}", changes)
+
+
+def _heard(desk: Desk, microphones: list[str]) -> tuple[str, Samples | None]:
+    """The microphone, and what was heard by it where that was tried."""
+    question = f"Listen for {TEST_SECONDS:.0f} seconds? Speak as you would to the hub."
+    while True:
+        chosen = _choice(desk, "microphone", microphones, desk.settings.voice.microphone)
+        if not desk.asker.yes("listen", question, desk.asker.attended):
+            return chosen, None
         try:
             heard = run(_recorded(desk, chosen))
+            problem = _problem(heard)
         except SoundError as error:
-            desk.asker.again(str(error))
-            chosen = _microphone(desk, microphones)
-            continue
-        if problem := _problem(heard):
-            desk.asker.again(problem)
-            chosen = _microphone(desk, microphones)
-            continue
-        desk.asker.say(f"  {sound.meter(_loudest(heard))} {_loudest(heard):.0f} dB: that was heard.")
-        _play(desk, heard)
-        break
-    woken = _wake(desk, chosen)
-    return Result(f"{chosen or 'the default microphone'}{woken}", {("voice", "microphone"): chosen})
+            problem = str(error)
+        if not problem:
+            desk.asker.say(f"  {sound.meter(_loudest(heard))} {_loudest(heard):.0f} dB: that was heard.")
+            return chosen, heard
+        desk.asker.again(problem)
 
 
 def _without(desk: Desk, why: str) -> Result:
@@ -54,11 +69,10 @@ def _without(desk: Desk, why: str) -> Result:
     return Result(why, skipped=True)
 
 
-def _microphone(desk: Desk, names: list[str]) -> str:
+def _choice(desk: Desk, key: str, names: list[str], now: str) -> str:
     """A part of its name, which stays when it is plugged in elsewhere; "" for the default one."""
-    now = desk.settings.voice.microphone
     options = [("", "the default one"), *((name, name) for name in dict.fromkeys(names))]
-    return desk.asker.choose("microphone", "Which microphone", options, now if now in names else "")
+    return desk.asker.choose(key, f"Which {key}", options, now if now in names else "")
 
 
 async def _recorded(desk: Desk, device: str, seconds: float = TEST_SECONDS) -> Samples:
@@ -89,29 +103,40 @@ def _problem(heard: Samples) -> str:
     return ""
 
 
-def _play(desk: Desk, heard: Samples) -> None:
-    if not desk.asker.yes("play", "Hear it from the loudspeaker?", desk.asker.attended):
-        return
+def _speaker(desk: Desk, heard: Samples | None) -> str:
+    """The loudspeaker, once it was heard where there is something to hear; "" for the default one, or where there is none."""
     try:
-        run(sound.to_device("", _whole(heard), RATE))
+        speakers = sound.names("output")
     except SoundError as error:
-        desk.asker.say(f"  ! {error}. The hub answers in writing without one.")
+        desk.asker.say(f"{error}. The hub answers in writing without one.")
+        return ""
+    while True:
+        chosen = _choice(desk, "loudspeaker", speakers, "")
+        if heard is None or not desk.asker.yes("play", "Hear it from the loudspeaker?", desk.asker.attended):
+            return chosen
+        try:
+            run(sound.to_device(chosen, _whole(heard), RATE))
+        except SoundError as error:
+            desk.asker.again(str(error))
+        else:
+            if desk.asker.yes("audible", "Did you hear yourself?", True):
+                return chosen
 
 
 async def _whole(heard: Samples) -> AsyncIterator[Samples]:
     yield heard
 
 
-def _wake(desk: Desk, device: str) -> str:
-    """How often the wake word was understood, in words; "" where that was not tried."""
+def _wake(desk: Desk, device: str) -> tuple[str, str]:
+    """The wake word, and how often it was understood, in words; "" for both where none was chosen."""
     if importlib.util.find_spec("pymicro_wakeword") is None:
         desk.asker.say("The package pymicro-wakeword is not installed, so no wake word is tried.")
-        return ""
-    if not desk.asker.yes("wake", f"Try the wake word {TRIES} times?", desk.asker.attended):
-        return ""
-    from models.wake import BUNDLED
-
-    word = desk.asker.choose("word", "Which", [(name, name.replace("_", " ")) for name in BUNDLED], "okay_nabu")
+        return "", ""
+    now = next(iter(desk.settings.voice.wake_words), BUNDLED[-1])
+    options = [(name, name.replace("_", " ")) for name in dict.fromkeys((*BUNDLED, now))]
+    word = desk.asker.choose("word", "Which wake word", options, now)
+    if not desk.asker.yes("wake", f"Try it {TRIES} times?", desk.asker.attended):
+        return word, f"; {word.replace('_', ' ')}"
     hits = 0
     for number in range(1, TRIES + 1):
         desk.asker.say(f"  {number}. Say: {word.replace('_', ' ')}")
@@ -120,13 +145,11 @@ def _wake(desk: Desk, device: str) -> str:
         hits += hit
     if hits < TRIES:
         desk.asker.say("Nearer, slower, or another word may help.")
-    return f"; {word.replace('_', ' ')} was heard {hits} of {TRIES} times"
+    return word, f"; {word.replace('_', ' ')} was heard {hits} of {TRIES} times"
 
 
 async def _woken(desk: Desk, device: str, word: str) -> bool:
     """Whether the word is heard within TRY_SECONDS. Raises SoundError and ModelError."""
-    from models.wake import Wake, WakeWord
-
     wake, taken = Wake([WakeWord(word)]), 0
     async with aclosing(sound.from_device(device)) as frames:
         async for frame in frames:
@@ -139,5 +162,5 @@ async def _woken(desk: Desk, device: str, word: str) -> bool:
     return False
 
 
-_QUESTIONS = frozenset({"microphone", "listen", "play", "wake", "word"})
+_QUESTIONS = frozenset({"microphone", "loudspeaker", "listen", "play", "audible", "wake", "word", "room"})
 STEP = Step("sound", "Microphone and loudspeaker", _QUESTIONS, take)
