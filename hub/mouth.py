@@ -45,6 +45,11 @@ class Mouth:
         finally:
             recipe.stop()
 
+    async def warm(self) -> None:
+        """Loads the voice, by a word that nobody hears. Raises ModelError."""
+        async with self._cores, aclosing(self._voice.speak("Hello.", self.manner)) as parts:
+            await anext(parts, None)
+
     async def close(self) -> None:
         """End what is being made, and the voice."""
         await end(*self._making)

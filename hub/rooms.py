@@ -29,11 +29,12 @@ from hub.settings import RoomSettings, Settings
 from hub.sound import AGAIN, Samples, SoundError
 from hub.turn import Spoken, Turn
 from hub.voice_loop import Command, VoiceLoop
+from intents.hearsay import names_of, repaired
 from intents.line import words
-from models import ModelError
+from models import ModelError, wake
 from models.hearing import Gate, Heard, Hearing, hotwords
 from models.voice import Manner, check, open_voice
-from models.wake import WakeWord
+from models.wake import BUNDLED, WakeWord
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Rooms:
     # -- what the loops ask for
 
     def stop_words(self) -> list[WakeWord]:
-        return [WakeWord(name) for name in self.voice.stop_words]
+        return _words(dict.fromkeys(self.voice.stop_words, 0.0))
 
     async def understand(self, command: Command, known: Callable[[str], None]) -> Turn | None:
         room = command.post.room or self._hub.settings.room
@@ -116,9 +117,10 @@ class Rooms:
             return Turn(heard.text[:2000], NOT_UNDERSTOOD, "refuse", done=False, room=room, spoken=spoken)
         if command.cut and is_stop(heard.text):
             return None
-        known(heard.text)
+        text = repaired(heard.text, names_of(self._hub.pipeline.home()))
+        known(text)
         began = _since(command)
-        turn = await self._hub.pipeline.answer(heard.text, room)
+        turn = await self._hub.pipeline.answer(text, room)
         return replace(turn, spoken=replace(spoken, at=MappingProxyType(at | _moments(turn, began))))
 
     async def says_stop(self, samples: Samples) -> bool:
@@ -194,12 +196,23 @@ async def opened_rooms(hub: Hub) -> AsyncIterator[Rooms]:
         rooms = Rooms(hub, hearing, mouth)
         attending: list[asyncio.Task[None]] = []
         try:
-            await hearing.start()
+            rooms.stop_words()  # so that a wrong one is told now
             attending += [asyncio.create_task(_for_ever(rooms, post)) for post in posts(hub.settings)]
+            attending.append(asyncio.create_task(_warm(hub, hearing, mouth)))
             yield rooms
         finally:
             await end(*attending)
             await mouth.close()
+
+
+async def _warm(hub: Hub, hearing: Hearing, mouth: Mouth) -> None:
+    """Loads what the first command would wait for, while the rest of the hub is at work already."""
+    try:
+        async with hub.cores:
+            await hearing.start()
+        await mouth.warm()
+    except ModelError as error:
+        log.error("%s", error)
 
 
 def posts(settings: Settings) -> list[LocalPost]:
@@ -213,8 +226,16 @@ def _post(settings: Settings, name: str, room: RoomSettings) -> LocalPost:
 
 def wake_words(settings: Settings, room: RoomSettings) -> list[WakeWord]:
     """What this room waits for. Raises ModelError for a wake word that there is not."""
-    wanted = room.wake_words or settings.voice.wake_words
-    return [WakeWord(word, threshold or None) for word, threshold in wanted.items()]
+    return _words(room.wake_words or settings.voice.wake_words)
+
+
+def _words(wanted: Mapping[str, float]) -> list[WakeWord]:
+    """The words of a table of the settings; their files are looked at. Raises ModelError."""
+    listened = [WakeWord(word, threshold or None) for word, threshold in wanted.items()]
+    for word in listened:
+        if word.name not in BUNDLED:
+            wake.check(Path(word.name).expanduser())
+    return listened
 
 
 async def _for_ever(rooms: Rooms, post: Post) -> None:

@@ -19,10 +19,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from devices.link import Inbox, LinkSettings
+from devices.conventions import Message
+from devices.link import Inbox, Link, LinkSettings
 from devices.simulator import Home
-from hub import ears
+from hub import daemon, ears
 from hub.chimes import Chime, tones
+from hub.chores import do
 from hub.daemon import Hub, opened, settled
 from hub.mouth import RATE as OUT
 from hub.mouth import Mouth
@@ -30,10 +32,12 @@ from hub.post import State, Woken
 from hub.reading import Lines
 from hub.rooms import NOT_UNDERSTOOD, Hears, Rooms
 from hub.saying import SOFT
+from hub.schedule import Schedule
 from hub.scripted import Dictated, Hum, ScriptedPost
 from hub.settings import BrokerSettings, Settings, VoiceSettings
 from hub.sound import RATE, Decoder, Samples
 from hub.turn import MOMENTS, Turn
+from models import ModelError
 from models.hearing import Heard, Hearing
 from models.voice import Manner
 from models.wake import WakeWord
@@ -217,6 +221,16 @@ async def test_a_television_is_not_listened_to_for_ever(house: Open) -> None:
         post.say(spoken(5))
         await post.until(State.SPEAKING, State.WAITING)
     assert is_chime(post.played[-1], Chime.NOTHING)
+
+
+async def test_a_name_that_was_misheard_is_put_right_before_it_is_read(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house("Turn on the barfroom light.") as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        turn = await there.turn()
+    assert turn["orders"][0]["outcome"] == "confirmed"
+    assert (turn["text"], turn["spoken"]["heard"]) == (SAYS, "Turn on the barfroom light.")
 
 
 # -- taking turns
@@ -424,3 +438,73 @@ async def test_one_speaks_on_after_the_wake_word_with_a_pause_or_without(house: 
     assert turn["orders"][0]["outcome"] == "confirmed"
     assert turn["spoken"]["score"] > 0.8
     assert is_chime(post.played[0], Chime.AWAKE) == (gap > 1)
+
+
+# -- in the daemon
+
+
+def voiced(broker: Address, folder: Path, table: Mapping[str, Any]) -> Settings:
+    """Settings with a room, ears and a voice, but for what `table` says."""
+    usual = {"hearing": "here", "rooms": {"Hall": {}}, "voice": silent_voice(folder)}
+    ears.write(folder / "models" / "here", SAYS)
+    return Settings(
+        broker=BrokerSettings(broker.host, port=broker.port),
+        state_folder=str(folder),
+        voice=VoiceSettings.model_validate({**usual, **table}),
+    )
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[tuple[Link, Inbox]]:
+    """A hub that runs, and a line on which its turns can be heard."""
+    stop = asyncio.Event()
+    async with Link(LinkSettings(settings.broker.host, settings.broker.port), must_connect=True) as link:
+        turns = link.listen("hub/home/turn", qos=1)
+        await link.settled()
+        serving = asyncio.create_task(daemon.run(settings, stop, Lines(LINES)))
+        try:
+            yield link, turns
+        finally:
+            stop.set()
+            await serving
+
+
+async def test_a_hub_whose_microphone_is_missing_is_a_hub_all_the_same(
+    broker: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asound.conf").write_text("</usr/share/alsa/alsa.conf>\n")
+    if Path("/usr/share/alsa/alsa.conf").exists():  # PortAudio ends the process where there is none
+        monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/nothing")
+    do("timer_start", {"seconds": 0.2, "name": "tea"}, "Hall", Schedule(tmp_path / "plans.json"))
+    async with served(voiced(broker, tmp_path, {})) as (link, turns):
+        async with asyncio.timeout(30):
+            assert json.loads((await anext(turns)).payload)["reply"] == "Your tea timer is done."
+            await link.publish(Message("hub/home/say", b"turn on the moon"))
+            assert json.loads((await anext(turns)).payload)["text"] == "turn on the moon"
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ({"hearing": "whisper-tiny.en"}, "hub model fetch whisper-tiny.en"),
+        ({"rooms": {"Hall": {"wake_words": {"computer": 0}}}}, "no such wake word.*okay_nabu"),
+        ({"voice": "nobody"}, "nobody: there is no such"),
+        ({"stop_words": ["/nowhere/stop.json"]}, "stop.json: cannot be read"),
+    ],
+)
+async def test_a_voice_that_cannot_be_is_said_at_the_start(
+    broker: Address, tmp_path: Path, table: Mapping[str, Any], what: str
+) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(ModelError, match=what):
+            await daemon.run(voiced(broker, tmp_path, table), asyncio.Event(), Lines(LINES))
+
+
+def silent_voice(folder: Path) -> str:
+    """The path of files that are a Piper voice as far as can be seen before it is opened."""
+    file = folder / "voice" / "silent.onnx"
+    file.parent.mkdir(exist_ok=True)
+    for part in (file, file.with_name("silent.onnx.json")):
+        part.write_text("{}")
+    return str(file)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hub.post import LocalPost
 from hub.sound import (
     FRAME,
     QUIETEST,
@@ -455,3 +456,28 @@ async def test_what_a_loudspeaker_says_is_heard_by_a_microphone_that_was_unplugg
                 await speaking
             await pulse.tell("unload-module", "module-null-sink")
             await pulse.tell("load-module", "module-null-sink", "sink_name=room")
+
+
+async def test_a_post_of_this_machine_hears_again_what_was_unplugged_and_is_cut_off_at_once(
+    pulse: Pulse, caplog: pytest.LogCaptureFixture
+) -> None:
+    post = LocalPost("hall", "Hall", (), "microphone", "loudspeaker")
+    samples = (tone()[:, 0] * 32767).astype(np.int16)
+    await pulse.tell("unload-module", "module-null-sink")
+    async with aclosing(post.listen()) as heard:
+        waiting = asyncio.ensure_future(anext(heard))  # for a microphone that was never there
+        async with asyncio.timeout(30):
+            while "it is waited for" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await pulse.tell("load-module", "module-null-sink", "sink_name=room")
+        speaking = asyncio.create_task(post.play(always(samples), RATE))
+        await waiting
+        async with asyncio.timeout(30):
+            while not isinstance(frame := await anext(heard), np.ndarray) or level(frame) < -20:
+                pass
+            speaking.cancel()
+            await asyncio.wait([speaking])
+            while not isinstance(frame := await anext(heard), np.ndarray) or level(frame) > -60:
+                pass
+    assert speaking.cancelled()
+    assert caplog.text.count("it is waited for") == 1
