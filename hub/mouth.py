@@ -47,7 +47,7 @@ class Mouth:
 
     async def warm(self) -> None:
         """Loads the voice, by a word that nobody hears. Raises ModelError."""
-        async with self._cores, aclosing(self._voice.speak("Hello.", self.manner)) as parts:
+        async with self._cores, aclosing(self.voice.speak("Hello.", self.manner)) as parts:
             await anext(parts, None)
 
     async def close(self) -> None:

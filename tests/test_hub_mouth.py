@@ -108,3 +108,9 @@ async def test_nothing_to_say_is_nothing() -> None:
     post, voice = ScriptedPost("post"), Hum()
     await mouth(voice).say(Saying("..."), post, lambda: pytest.fail("there was no sound"))
     assert not voice.said
+
+
+async def test_a_voice_is_warmed_up_without_a_sound() -> None:
+    voice = Hum()
+    await mouth(voice).warm()
+    assert len(voice.said) == 1
