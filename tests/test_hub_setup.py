@@ -26,8 +26,10 @@ import pytest
 from devices.link import LinkSettings
 from devices.simulator import Home
 from hub.settings import load
+from hub.setup import asking
 from hub.setup.finding import Announced, brokers
 from hub.setup.machine import fastest
+from hub.setup.wizard import STEPS
 
 pexpect = pytest.importorskip("pexpect")
 fdpexpect = pytest.importorskip("pexpect.fdpexpect")
@@ -485,3 +487,38 @@ def test_a_broker_that_announces_itself_is_found() -> None:
         network.register_service(told, allow_name_change=False)
         found = brokers(5.0, ("127.0.0.1",))
     assert found == (Announced("the cellar", "cellar.local", 8883, True),)
+
+
+# -- what is written of it
+
+
+DOCS = ROOT / "docs"
+
+
+def test_the_file_of_answers_in_the_guide_can_be_used(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "first-evening.md").read_text(), re.DOTALL)
+    (tmp_path / "answers.toml").write_text(example)
+    tables = asking.answers(tmp_path / "answers.toml", {step.name: step.questions for step in STEPS})
+    assert list(tables) == [step.name for step in STEPS]
+
+
+def test_the_guide_tells_of_every_step_and_nothing_else() -> None:
+    steps = re.findall(r"^\| `(\w+)` \|", (DOCS / "first-evening.md").read_text(), re.MULTILINE)
+    assert steps == [step.name for step in STEPS]
+
+
+def test_what_trouble_shows_is_what_the_hub_says() -> None:
+    said = "".join(
+        re.sub(r"\{[^{}\n]*\}", "{}", f.read_text())
+        for p in ("hub", "devices", "models")
+        for f in (ROOT / p).rglob("*.py")
+    )
+    quoted = re.findall(
+        r'"([^"]+)"', "".join(re.findall(r"^(?:\|[^|]*\||F.*$|.*digest.*$)", page("troubleshooting"), re.MULTILINE))
+    )
+    assert len(quoted) > 30
+    assert [words for words in quoted if words != "hub" and words not in said] == []
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text()
