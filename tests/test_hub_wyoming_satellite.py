@@ -63,10 +63,14 @@ class Broker(Protocol):
 class Satellite:
     """A satellite on a port of its own, which it keeps. `told` are the events that it got, without pings."""
 
-    def __init__(self, area: str | None = None, *, is_one: bool = True, plays: bool = True) -> None:
+    def __init__(
+        self, area: str | None = None, *, is_one: bool = True, plays: bool = True, answers: bool = True
+    ) -> None:
         self.area = area
         self.is_one = is_one
         self.plays = plays  # tells when it has played what it got
+        self.answers = answers  # pings
+        self.pings = 0
         self.told: list[Event] = []
         self.news = asyncio.Condition()
         self.talks: list[Talk] = []
@@ -103,6 +107,10 @@ class Satellite:
             await self.news.wait_for(lambda: _in_order([e.type for e in self.told], types))
         return self.told
 
+    async def pinged(self, times: int) -> None:
+        async with asyncio.timeout(30), self.news:
+            await self.news.wait_for(lambda: self.pings >= times)
+
     async def send(self, *events: Event) -> None:
         for event in events:
             await self.talks[-1].write_event(event)
@@ -132,7 +140,11 @@ class Talk(AsyncEventHandler):
 
     async def handle_event(self, event: Event) -> bool:
         if Ping.is_type(event.type):
-            await self.write_event(Pong(Ping.from_event(event).text).event())
+            if self.satellite.answers:
+                await self.write_event(Pong(Ping.from_event(event).text).event())
+            async with self.satellite.news:
+                self.satellite.pings += 1
+                self.satellite.news.notify_all()
             return True
         if Describe.is_type(event.type):
             here = SatelliteInfo("s", Attribution("me", ""), True, None, None, area=self.satellite.area)
@@ -357,6 +369,17 @@ async def test_one_that_stops_in_the_middle_is_noticed(house: Open, monkeypatch:
             bad.raw(half)
             await bad.until(*["run-satellite"] * (count + 1))
         assert [event.type for event in good.told].count("run-satellite") == 1  # its pongs keep it
+
+
+async def test_one_that_answers_no_more_has_gone(house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(satellites_module, "GONE_SECONDS", 0.3)
+    monkeypatch.setattr(satellites_module, "PING_SECONDS", 0.05)
+    async with Satellite() as there, Satellite(answers=False) as old, house({there: "Hall", old: "Office"}):
+        await there.pinged(2)
+        there.answers = False
+        await there.until("run-satellite", "run-satellite")
+        await old.pinged(20)
+        assert [event.type for event in old.told].count("run-satellite") == 1  # it has never answered any
 
 
 async def test_what_goes_away_while_it_is_spoken_to_costs_only_that(house: Open) -> None:

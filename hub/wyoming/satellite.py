@@ -8,6 +8,7 @@ awaited from the room, so that an answer to a question, "stop" and the wake word
 from __future__ import annotations
 
 import asyncio
+import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -33,7 +34,8 @@ from models.wake import WakeWord
 
 CONNECT_SECONDS = 5.0  # for a satellite to be reached, and to say what it is
 PING_SECONDS = 3.0
-GONE_SECONDS = 10.0  # without an event: three pings that were not answered
+GONE_SECONDS = 10.0  # without an event: three pings that were not answered, by one that has answered before
+DEAD_SECONDS = 20  # until the kernel tells of a machine that is not there any more; older satellites answer no pings
 AHEAD = 0.5  # seconds of speech that the satellite gets before they are due: what it has, it plays even where it is cut
 PLAYED_WITHIN = 0.5  # seconds after the end of a speech in which the satellite tells that it has ended
 _SILENCE = 1.0  # seconds, which the satellite does not send where it has found the end of the command itself
@@ -72,6 +74,7 @@ class SatellitePost:
         self._pace = Pace()
         self._detected = False  # it told of a wake word, and did not say yet that it streams
         self._woke_itself = False
+        self._answers = False
         self._heard: str | None = None  # the words of the command that is not over yet
         self._played = asyncio.Event()
 
@@ -81,7 +84,7 @@ class SatellitePost:
         """Frames and wake words until the connection ends. Raises SoundError."""
         pinging = asyncio.create_task(self._ping())
         try:
-            while (event := await wire.read(self._reader, GONE_SECONDS)) is not None:
+            while (event := await wire.read(self._reader, GONE_SECONDS if self._answers else None)) is not None:
                 for item in self._take(event):
                     await self._pace.frame()
                     yield item
@@ -118,6 +121,8 @@ class SatellitePost:
                 return frames
             case "ping":
                 self._tell(Pong(_text(event, "text") or None).event())
+            case "pong":
+                self._answers = True
             case "played":
                 self._played.set()
         return ()
@@ -208,12 +213,21 @@ async def connected(place: Place, words: Sequence[WakeWord], language: str) -> A
     except OSError as error:
         raise WireError(f"it cannot be reached ({error.strerror or error})") from None
     try:
+        _keep_alive(writer)
         area = await _area(reader, writer)
         await wire.write(writer, RunSatellite().event())
         yield SatellitePost(replace(place, room=place.room or area), words, language, (reader, writer))
     finally:
         wire.tell(writer, PauseSatellite().event())
         writer.close()
+
+
+def _keep_alive(writer: StreamWriter) -> None:
+    """Have the kernel notice a machine that was switched off: what we send is not acknowledged any more."""
+    line = writer.get_extra_info("socket")
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1000)
 
 
 async def _area(reader: StreamReader, writer: StreamWriter) -> str:

@@ -43,8 +43,8 @@ class Header:
     payload_length: int
 
 
-async def read(reader: StreamReader, idle: float) -> Event | None:
-    """The next event, None where the peer has ended; `idle` is how many seconds it may say nothing.
+async def read(reader: StreamReader, idle: float | None) -> Event | None:
+    """The next event, None where the peer has ended; `idle` is how many seconds it may say nothing, None for ever.
 
     The reader has to be opened with LINE as its limit. Raises WireError.
     """
