@@ -121,6 +121,7 @@ stat -c '%a %U %n' /etc/hub/hub.toml | grep -q '^600 root'
 kill $hub
 wait $hub
 kill $home $broker
+wait $broker || true
 WORK
 alone bash /mnt/work.sh
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -550,6 +551,34 @@ needs_shellcheck = pytest.mark.skipif(shutil.which("shellcheck") is None, reason
 @needs_shellcheck
 def test_the_scripts_are_clean() -> None:
     assert run("shellcheck", "--severity=warning", *sorted(DEPLOY.rglob("*.sh"))) == ""
+
+
+needs_hadolint = pytest.mark.skipif(shutil.which("hadolint") is None, reason="there is no hadolint")
+IMAGES = sorted(f for f in DEPLOY.rglob("Dockerfile*"))
+
+
+@needs_hadolint
+def test_the_recipes_of_images_are_clean() -> None:
+    assert len(IMAGES) == 3
+    assert run("hadolint", "--failure-threshold", "info", *IMAGES) == ""
+
+
+def test_what_an_image_copies_is_there_and_what_it_installs_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for image in IMAGES:
+        text = image.read_text()
+        for source in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE):
+            names = [] if "*" in source else source.split()
+            folder = image.parent if image.parent.name == "home-assistant" else ROOT
+            assert all((folder / name).exists() for name in names), source
+        for listed in re.findall(r"^ARG EXTRAS=(\S+)$|homeward-hub\[([a-z,]+)\]", text, re.MULTILINE):
+            assert set("".join(listed).split(",")) <= extras.keys()
+
+
+def test_the_add_on_is_of_this_version() -> None:
+    config = (DEPLOY / "home-assistant" / "config.yaml").read_text()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'\nversion: "{version}"\n' in config
 
 
 @pytest.fixture
