@@ -57,14 +57,15 @@ class LanguageModel:
     """One GGUF file in memory. Not for several threads at once. `threads`: leave a core to the rest of the house.
 
     `fingerprint` names all that an answer depends on beside the prompt and the grammar: the file, the curve
-    of its card, the engines, the text of the primer. `primed` says whether that text is read before each prompt.
+    of its card, the engines, the text of the primer. `primed` says whether that text is read before each prompt;
+    `calibration` is the curve of its card.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, primer: Primer | None = None) -> None:
         """Raises ModelError where the file is not a model that llama.cpp can run, or the primer is too long for it."""
         _check(path)
         _silence()
-        self._calibration = calibration_of(path)
+        self.calibration = calibration_of(path)
         with ThreadPoolExecutor(1) as beside:  # both read the whole file: together they read it once from the card
             digest = beside.submit(_digest, path)
             self._model = _load(path)
@@ -78,7 +79,7 @@ class LanguageModel:
             self._cached: list[int] = []
             self._head = [llama_cpp.llama_vocab_bos(self._vocab)]  # what is read before each prompt
             self._lead = ""
-            curve = hashlib.sha256(repr(self._calibration.points).encode()).hexdigest()
+            curve = hashlib.sha256(repr(self.calibration.points).encode()).hexdigest()
             self.fingerprint = f"{digest.result()} {curve} {_engines()}"
             self.primed = primer is not None and len(self.tokenize(primer.unless)) != 1
             if primer is not None and self.primed:
@@ -148,7 +149,7 @@ class LanguageModel:
             ms_read=(middle - start) * 1000,
             ms_write=(end - middle) * 1000,
             read=read,
-            calibration=self._calibration,
+            calibration=self.calibration,
         )
 
     def _write(self, writing: Writing, line: _Line, rows: _Rows, ahead: list[int]) -> None:

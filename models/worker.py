@@ -12,13 +12,12 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from models import LengthError, ModelError
-from models.calibration import Calibration
+from models.calibration import UNCHANGED, Calibration
 from models.child import START_SECONDS, Child, DiedError, twice
 from models.completion import Completion, Primer
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from models.language import LanguageModel
 
 ANSWER_SECONDS = 30.0  # TinyLlama's slowest command took 5 s on two busy cores
+_TOLD = ("text", "tokens", "logprobs", "ms_read", "ms_write", "read")
 _LINE = 1 << 20  # the longest reply; one of 128 tokens has 6 kB
 # Else an abort starts a debugger, which takes seconds and buries the reason.
 _ENVIRONMENT = {"GGML_NO_BACKTRACE": "1"}
@@ -54,6 +54,7 @@ class Worker:
         self._closed = False
         self.fingerprint = ""  # as LanguageModel has it, of the model that was loaded last; "" before the first
         self.primed = False
+        self._calibration = UNCHANGED
 
     async def start(self) -> None:
         """Load the model now. Raises ModelError where that cannot be done."""
@@ -88,7 +89,7 @@ class Worker:
             ms_read=reply["ms_read"],
             ms_write=reply["ms_write"],
             read=reply["read"],
-            calibration=Calibration.from_json(reply["calibration"]["points"]),
+            calibration=self._calibration,
         )
 
     async def close(self) -> None:
@@ -145,7 +146,7 @@ class Worker:
         return child
 
     def _know(self, child: _Child) -> None:
-        self.fingerprint, self.primed = child.fingerprint, child.primed
+        self.fingerprint, self.primed, self._calibration = child.fingerprint, child.primed, child.calibration
 
     def _raise_closed(self) -> None:
         if self._closed:
@@ -162,6 +163,7 @@ class _Child(Child):
 
     fingerprint = ""
     primed = False
+    calibration = UNCHANGED
 
     async def load(self, path: Path, threads: int, primer: Primer | None, seconds: float) -> None:
         """Have it open the model. Raises DiedError and ModelError."""
@@ -169,6 +171,7 @@ class _Child(Child):
         folder = str(primer.folder) if primer and primer.folder else None
         reply = await self.ask({"path": str(path), "threads": threads, "primer": text, "folder": folder}, seconds)
         self.fingerprint, self.primed = reply["fingerprint"], reply["primed"]
+        self.calibration = Calibration.from_json(reply["calibration"])
 
 
 def main() -> None:
@@ -184,11 +187,12 @@ def main() -> None:
         path, text = opening["path"], str(error)
         _reply(replies, {"error": text if text.startswith(path) else f"{path}: {text}"})
         return
-    _reply(replies, {"fingerprint": model.fingerprint, "primed": model.primed})
+    curve = model.calibration.points  # said once: each answer would carry it otherwise
+    _reply(replies, {"fingerprint": model.fingerprint, "primed": model.primed, "calibration": curve})
     with model:
         for line in requests:
             try:
-                _reply(replies, asdict(model.complete(**json.loads(line))))
+                _reply(replies, _told(model.complete(**json.loads(line))))
             except ModelError as error:
                 _reply(replies, {"error": str(error), "long": isinstance(error, LengthError)})
 
@@ -202,6 +206,11 @@ def _open(opening: dict[str, Any]) -> LanguageModel:
         threads=opening["threads"],
         primer=Primer(**primer, folder=Path(folder) if folder else None) if primer else None,
     )
+
+
+def _told(completion: Completion) -> dict[str, Any]:
+    """All of it but the curve of the model."""
+    return {name: getattr(completion, name) for name in _TOLD}
 
 
 def _reply(replies: IO[bytes], reply: dict[str, Any]) -> None:
