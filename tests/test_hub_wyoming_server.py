@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -39,7 +40,7 @@ from hub.reading import Lines
 from hub.settings import BrokerSettings, Settings, SettingsError, VoiceSettings, parse
 from hub.wyoming.server import allowed
 from hub.wyoming.settings import WyomingSettings
-from hub.wyoming.wire import PAYLOAD
+from hub.wyoming.wire import PAYLOAD, pack
 
 LINES = {
     "printer on": "<turn_on><what> printer",
@@ -485,3 +486,58 @@ async def test_an_address_that_is_taken_is_told(broker: Broker, home: Home, tmp_
         )
         with pytest.raises(HubError, match=r"change \[wyoming\] address or port"):
             await daemon.run(settings, asyncio.Event(), Lines({}))
+
+
+async def test_whatever_an_event_holds_the_hub_has_no_fault(
+    broker: Broker, home: Home, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(1)
+    kinds = "transcribe detect audio-start audio-chunk audio-stop synthesize synthesize-start synthesize-chunk synthesize-stop"
+    keys = (
+        "text",
+        "names",
+        "name",
+        "language",
+        "rate",
+        "width",
+        "channels",
+        "context",
+        "timestamp",
+        "voice",
+        "transcript_names",
+    )
+    values: list[Any] = [
+        None,
+        True,
+        0,
+        -1,
+        2,
+        16000,
+        1e300,
+        "",
+        "en",
+        "\x00",
+        [],
+        ["alexa"],
+        [1],
+        {},
+        {"a": {}},
+        "x" * 9000,
+    ]
+    values += ["printer on", {"conversation_id": "a", "area": "\x00"}, {"conversation_id": 3, "satellite_id": "."}]
+    async with running(broker, tmp_path, connections=256) as peer:
+        for _ in range(80):
+            reader, writer = await peer.raw(b"")
+            for _ in range(chance.randrange(1, 5)):
+                kind = chance.choice([*kinds.split(), "transcript", "recognize", "ping", "describe"])
+                data = {key: chance.choice(values) for key in chance.sample(keys, chance.randrange(5))}
+                writer.write(pack(Event(kind, data, bytes(chance.choice((0, 1, 999, 4096))))))
+            writer.write(pack(Event("ping")))
+            async with asyncio.timeout(30):
+                with suppress(ConnectionError):
+                    while (line := await reader.readline()) and b'"pong"' not in line:
+                        pass
+            writer.close()
+        assert (await peer.info()).handle
+    assert "Traceback" not in caplog.text
+    assert "connection failed" not in caplog.text
