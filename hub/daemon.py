@@ -139,7 +139,7 @@ async def run(settings: Settings, stop: asyncio.Event, completer: Completer | No
 @asynccontextmanager
 async def heard_and_spoken(hub: Hub) -> AsyncIterator[tuple[Hub, Rooms | None]]:
     """The same hub with its voice, and the rooms in which it has one, where that is set. Raises ModelError and SoundError."""
-    if not hub.settings.voice.wanted and not hub.settings.wyoming.drives:
+    if not hub.settings.listens:
         yield hub, None
         return
     from hub.rooms import opened_rooms  # which needs the extra `voice`

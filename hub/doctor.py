@@ -39,6 +39,7 @@ from hub.installed import DISTRIBUTION
 from hub.listing import NOTHING_FOUND
 from hub.reading import Reader, open_completer
 from hub.settings import Settings, SettingsError
+from hub.wyoming import checks
 from intents.line import words
 from models import ModelError
 from models.export.check import check_card
@@ -96,6 +97,8 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
     else:
         yield await _sentence(settings)
     async for finding in doctor_voice.findings(settings):
+        yield finding
+    async for finding in checks.findings(settings):
         yield finding
     async for finding in broker(settings, place):
         yield finding

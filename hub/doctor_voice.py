@@ -15,7 +15,7 @@ from hub import listen, sound
 from hub.finding import Finding, fine, note, wrong
 from hub.installed import DISTRIBUTION
 from hub.rooms import voice_file, wake_words
-from hub.settings import Settings
+from hub.settings import RoomSettings, Settings
 from hub.sound import SoundError
 from models import ModelError
 from models.files import PINS, digest
@@ -28,11 +28,11 @@ AGAIN = "sudo hub setup sound"
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """In the order in which a spoken command goes through it."""
-    if settings.voice.wanted:
+    if settings.listens:
         for finding in (*_devices(settings, "input"), *_woken(settings)):
             yield finding
     yield await _hearing(settings)
-    if settings.voice.wanted:
+    if settings.listens:
         yield await _voice(settings)
         for finding in _devices(settings, "output"):
             yield finding
@@ -49,8 +49,9 @@ def _devices(settings: Settings, way: sound.Way) -> Iterator[Finding]:
 
 
 def _woken(settings: Settings) -> Iterator[Finding]:
-    """Whether the words open for which each room waits."""
-    for name, room in settings.voice.rooms.items():
+    """Whether the words open for which each room waits, and the hub at satellites."""
+    satellites = {"satellites": RoomSettings()} if settings.wyoming.drives else {}
+    for name, room in {**settings.voice.rooms, **satellites}.items():
         try:
             words = wake_words(settings, room)
             Wake(words)
@@ -62,7 +63,7 @@ def _woken(settings: Settings) -> Iterator[Finding]:
 
 async def _hearing(settings: Settings) -> Finding:
     """The model of speech, opened as the hub would."""
-    name, lacking = settings.voice.hearing, wrong if settings.voice.wanted else note
+    name, lacking = settings.voice.hearing, wrong if settings.listens else note
     if importlib.util.find_spec("faster_whisper") is None:
         mend = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(f'{DISTRIBUTION}[voice]')}"
         return lacking("hearing", "what speech needs is not installed: the hub can be typed to", mend)

@@ -129,7 +129,7 @@ class VoiceSettings(BaseModel):
 
     @property
     def wanted(self) -> bool:
-        """Whether `hub run` is to listen and speak at all."""
+        """Whether `hub run` is to listen and speak at devices of this machine."""
         return bool(self.rooms)
 
 
@@ -148,6 +148,11 @@ class Settings(BaseModel):
     safety: SafetySettings = SafetySettings()
     voice: VoiceSettings = VoiceSettings()
     wyoming: WyomingSettings = WyomingSettings()
+
+    @property
+    def listens(self) -> bool:
+        """Whether `hub run` is to hear and speak anywhere, here or at satellites."""
+        return self.voice.wanted or self.wyoming.drives
 
     def topic(self, last: str) -> str:
         """One of the hub's own topics: status, say or turn."""

@@ -34,6 +34,7 @@ from devices.link import Inbox, Link, LinkSettings
 from devices.simulator import Home
 from hub import daemon, ears
 from hub.daemon import Hub, opened, settled
+from hub.finding import Level
 from hub.mouth import Mouth
 from hub.reading import Lines
 from hub.rooms import Rooms
@@ -41,8 +42,8 @@ from hub.scripted import Dictated, Hum
 from hub.settings import BrokerSettings, Settings, SettingsError, VoiceSettings, parse
 from hub.sound import RATE, Resampler, Samples, as_samples, as_values
 from hub.turn import Turn
+from hub.wyoming import checks, satellites
 from hub.wyoming import satellite as satellites_module
-from hub.wyoming import satellites
 from hub.wyoming.announce import announced, appearing
 from hub.wyoming.satellites import Fleet, driven, place_of
 from hub.wyoming.settings import WyomingSettings
@@ -402,6 +403,33 @@ async def test_another_service_is_no_satellite(
         await other.until("describe", "describe")
         assert "run-satellite" not in [event.type for event in other.told]
     assert caplog.text.count("it is no satellite") == 1
+
+
+async def test_the_doctor_asks_each_satellite_what_it_is(house: Open) -> None:
+    async with Satellite("Hall") as there, Satellite() as nowhere, Satellite(is_one=False) as other:
+        async with house({there: ""}) as home:
+            await there.until("run-satellite")
+            gone = place_of("127.0.0.1:1").name
+            places = {there.address: "", nowhere.address: "", other.address: "Attic", gone: "Cellar"}
+            asked = home.hub.settings.model_copy(update={"wyoming": WyomingSettings(serve=True, satellites=places)})
+            found = [finding async for finding in checks.findings(asked)]
+            assert [(f.level, f.what) for f in found[:2]] == [
+                (Level.FINE, "offered on port 10600, to this machine only"),
+                (Level.FINE, "Hall: it answers"),
+            ]
+            wrong = ["number 2: it names no room", "Attic: it is no satellite", "Cellar: it cannot be reached"]
+            assert all(f.level is Level.WRONG and f.what.startswith(w) for f, w in zip(found[2:], wrong, strict=True))
+            home.rooms.announce(Turn("x", "Hello.", "answer", done=True))
+            await there.until("run-satellite", "describe", "audio-start", "audio-stop")
+        assert [event.type for event in there.told].count("run-satellite") == 1  # it was not disturbed
+
+
+async def test_the_doctor_has_nothing_to_say_where_nothing_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [finding async for finding in checks.findings(Settings())]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    wanted = Settings(wyoming=WyomingSettings(serve=True))
+    (finding,) = [finding async for finding in checks.findings(wanted)]
+    assert "pip install" in finding.mend
 
 
 # -- found

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 from hub import listen
 from hub.daemon import Hub, tell
-from hub.rooms import Rooms, voice_file
-from hub.settings import Settings
+from hub.rooms import Rooms, voice_file, wake_words
+from hub.settings import RoomSettings, Settings
 from hub.wyoming import info
 from hub.wyoming.announce import AnnounceError, announced
 from hub.wyoming.satellites import driven
@@ -90,9 +90,8 @@ def _words(settings: Settings) -> Sequence[WakeWord]:
     if find_spec("pymicro_wakeword") is None:
         log.warning("wake words are not offered: pip install 'homeward-hub[voice]'")
         return ()
-    wanted = settings.voice.wake_words
-    others = [name for name in BUNDLED if name not in wanted]
-    return [*(WakeWord(name, threshold or None) for name, threshold in wanted.items()), *map(WakeWord, others)]
+    others = [name for name in BUNDLED if name not in settings.voice.wake_words]
+    return [*wake_words(settings, RoomSettings()), *map(WakeWord, others)]
 
 
 async def _announce(settings: Settings, stack: AsyncExitStack) -> None:

@@ -205,6 +205,23 @@ def _silence() -> list[Samples]:
 @asynccontextmanager
 async def connected(place: Place, words: Sequence[WakeWord], language: str) -> AsyncIterator[SatellitePost]:
     """The satellite, told that we are ready, and at the end that we are not. Raises WireError."""
+    async with _opened(place) as (reader, writer):
+        area = await _area(reader, writer)
+        await wire.write(writer, RunSatellite().event())
+        try:
+            yield SatellitePost(replace(place, room=place.room or area), words, language, (reader, writer))
+        finally:
+            wire.tell(writer, PauseSatellite().event())
+
+
+async def described(place: Place) -> str:
+    """The room that the satellite names, "" for none; whoever it serves is not disturbed. Raises WireError."""
+    async with _opened(place) as (reader, writer):
+        return await _area(reader, writer)
+
+
+@asynccontextmanager
+async def _opened(place: Place) -> AsyncIterator[Stream]:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(place.host, place.port, limit=wire.LINE)
@@ -214,11 +231,8 @@ async def connected(place: Place, words: Sequence[WakeWord], language: str) -> A
         raise WireError(f"it cannot be reached ({error.strerror or error})") from None
     try:
         _keep_alive(writer)
-        area = await _area(reader, writer)
-        await wire.write(writer, RunSatellite().event())
-        yield SatellitePost(replace(place, room=place.room or area), words, language, (reader, writer))
+        yield reader, writer
     finally:
-        wire.tell(writer, PauseSatellite().event())
         writer.close()
 
 

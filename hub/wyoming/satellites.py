@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from devices.tasks import end
-from hub.rooms import Rooms
-from hub.settings import Settings
+from hub.rooms import Rooms, wake_words
+from hub.settings import RoomSettings, Settings
 from hub.sound import SoundError
 from hub.wyoming.announce import AnnounceError, appearing
 from hub.wyoming.satellite import NoSatelliteError, Place, connected
@@ -27,8 +27,7 @@ MOST_FOUND = 32  # satellites that are not in the settings
 @asynccontextmanager
 async def driven(settings: Settings, rooms: Rooms) -> AsyncIterator[None]:
     """Every satellite is listened and spoken at while this is open. Raises ModelError for a wake word that there is not."""
-    words = [WakeWord(word, threshold or None) for word, threshold in settings.voice.wake_words.items()]
-    fleet = Fleet(settings, rooms, words)
+    fleet = Fleet(settings, rooms, wake_words(settings, RoomSettings()))
     for address, room in settings.wyoming.satellites.items():
         fleet.add(place_of(address, room))
     if settings.wyoming.find_satellites:
