@@ -39,25 +39,25 @@ class Catcher:
         self._tail = round(tail / SECONDS)
         self._endpoint = Endpoint(patience)
         self._kept: list[Samples] = []
+        self._passed = 0  # frames that the present endpoint has not seen
 
     def take(self, frame: Samples, probability: float) -> Phase:
         """The phase after one more frame."""
         self._kept.append(frame)
         phase = self._endpoint.take(probability)
         if phase is Phase.ENDED and self._tail and (self._endpoint.ended or 0) <= self._tail:
-            self._kept = self._kept[self._endpoint.ended :]
-            self._endpoint, self._tail = Endpoint(self._patience), 0
+            self._endpoint, self._tail, self._passed = Endpoint(self._patience), 0, len(self._kept)
         return self._endpoint.phase
 
     @property
     def silent(self) -> float:
         """Seconds without any voice so far; 0 once there was one."""
-        return len(self._kept) * SECONDS if self._endpoint.phase is Phase.WAITING else 0.0
+        return (len(self._kept) - self._passed) * SECONDS if self._endpoint.phase is Phase.WAITING else 0.0
 
     def end(self) -> Utterance:
         """What was caught; who speaks now has ended."""
         phase = self._endpoint.end()
-        began, ended = self._endpoint.began or 0, self._endpoint.ended or 0
+        began, ended = self._passed + (self._endpoint.began or 0), self._passed + (self._endpoint.ended or 0)
         part = self._kept[max(0, began - round(BEFORE / SECONDS)) : ended + round(AFTER / SECONDS)]
         ms = 1000 * SECONDS
         return Utterance(
