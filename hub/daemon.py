@@ -89,8 +89,7 @@ async def opened(
 
 def slots(settings: Settings) -> int:
     """How many models may work at once: llama.cpp's threads wait for each other for minutes where they lack a core."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, (cores - 1) // max(settings.model.threads, settings.voice.threads))
+    return max(1, ((os.cpu_count() or 1) - 1) // max(settings.model.threads, settings.voice.threads))
 
 
 @asynccontextmanager

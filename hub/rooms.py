@@ -90,10 +90,12 @@ class Rooms:
             self.bids.posts = len(self._loops)
 
     def announce(self, turn: Turn, alarm: bool = False) -> None:
-        """What nobody has asked for just now: a timer, what was put off. In its room; everywhere where no post is there."""
+        """What nobody has asked for just now, in its room: what was put off, or an alarm, which sounds everywhere where no
+        post is there.
+        """
         room = turn.room.casefold()
         here = [loop for loop in self._loops if room and loop.post.room.casefold() == room]
-        for loop in here or self._loops:
+        for loop in here or (self._loops if alarm else ()):
             loop.announce(saying.alarm(turn.reply) if alarm else self.answer(turn, loop.post.room))
 
     # -- what the loops ask for

@@ -213,19 +213,25 @@ class VoiceLoop:
 
     async def _turn(self, utterance: Utterance, command: Command, epoch: int) -> None:
         """From the end of the command until the answer has been heard."""
-        if command.woke is not None and not await command.woke.bid.won:
-            return
-        turn: Turn | None = None
-        if utterance.phase is Phase.ENDED:
-            turn = await self._shared.understand(command, lambda words: self._know(words, epoch))
-        elif command.woke is not None:
-            await self._speak(self._shared.sign(Chime.NOTHING), epoch)
-        heard_out = await self._reply(turn, command, epoch) if turn is not None else False
-        if heard_out and turn is not None and turn.kind == "ask" and epoch == self._epoch:
-            voice = self._shared.voice
-            self._listen(State.AWAITING, Patience(voice.silence, voice.answer_within, voice.longest))
-        else:
-            self._rest(epoch)
+        asked = False
+        try:
+            if command.woke is None or await command.woke.bid.won:
+                asked = await self._answered(utterance, command, epoch)
+        finally:
+            if asked and epoch == self._epoch:
+                voice = self._shared.voice
+                self._listen(State.AWAITING, Patience(voice.silence, voice.answer_within, voice.longest))
+            else:
+                self._rest(epoch)
+
+    async def _answered(self, utterance: Utterance, command: Command, epoch: int) -> bool:
+        """Does what was said; whether a question was asked back, and heard to its end."""
+        if utterance.phase is not Phase.ENDED:
+            if command.woke is not None:
+                await self._speak(self._shared.sign(Chime.NOTHING), epoch)
+            return False
+        turn = await self._shared.understand(command, lambda words: self._know(words, epoch))
+        return turn is not None and await self._reply(turn, command, epoch) and turn.kind == "ask"
 
     def _know(self, words: str, epoch: int) -> None:
         if epoch == self._epoch:
@@ -260,8 +266,10 @@ class VoiceLoop:
     async def _announce(self) -> None:
         while self._to_say and self.state is State.WAITING:
             epoch = self._epoch
-            await self._speak(self._to_say.popleft(), epoch)
-            self._rest(epoch)
+            try:
+                await self._speak(self._to_say.popleft(), epoch)
+            finally:
+                self._rest(epoch)
 
     async def _speak(self, saying: Saying, epoch: int, first: Callable[[], None] = lambda: None) -> bool:
         """Whether there was something to say and it was heard to its end. Somebody who speaks anew hears nothing of it."""

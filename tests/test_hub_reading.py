@@ -12,7 +12,7 @@ import pytest
 
 from hub.dialect import Dialect, line_in, primer, spelled
 from hub.dialect import told as plainly
-from hub.reading import PARSES, Remembering, open_completer
+from hub.reading import PARSES, Remembering, Sharing, open_completer
 from hub.settings import ModelSettings, Settings
 from intents import line
 from intents.corpus.sample import stream
@@ -67,6 +67,21 @@ async def test_the_shipped_model_says_the_same_with_and_without_the_cache(worker
             model = Remembering(Dialect(worker), cache)
             for _ in range(2):
                 assert [told(await model.complete(prompt(words), grammar(words))) for words in asked] == plain
+
+
+async def test_who_shares_the_cores_waits_for_them_and_gives_them_back() -> None:
+    counting, cores = Counting(), asyncio.Semaphore(1)
+    model = Sharing(counting, cores)
+    async with cores:  # which Whisper has at the moment
+        asking = asyncio.create_task(model.complete("lamp on", "g"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not counting.asked
+    await asking
+    with pytest.raises(ModelError):
+        await model.complete("", "g")
+    assert not cores.locked()
+    assert (counting.asked, model.fingerprint) == (["lamp on", ""], "a")
 
 
 async def test_the_same_words_are_asked_once_also_at_the_same_time(tmp_path: Path) -> None:

@@ -42,9 +42,10 @@ from models.hearing import Heard, Hearing
 from models.voice import Manner
 from models.wake import WakeWord
 
-for package in ("faster_whisper", "onnxruntime", "soxr", "pymicro_wakeword"):
+for package in ("faster_whisper", "onnxruntime", "soxr"):
     pytest.importorskip(package, reason="the extra `voice` is not installed")
 
+pymicro_wakeword = pytest.importorskip("pymicro_wakeword", reason="the extra `voice` is not installed")
 SAYS = "turn on the bathroom light"
 LINES = {
     SAYS: "<turn_on><what> bathroom light",
@@ -292,6 +293,51 @@ async def test_stop_cuts_it_without_a_wake_word(house: Open, heard: str, cut: bo
     assert post.cut == 1
 
 
+async def test_a_model_of_the_word_stop_cuts_it_at_once(house: Open) -> None:
+    stop = Path(pymicro_wakeword.__file__).parent / "models" / "alexa.json"  # of which this house makes its "stop"
+    post = ScriptedPost("hall", "Hall", holds=True)
+    async with house("is the front door locked", voice={"stop_words": [str(stop)]}) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.SPEAKING)
+        post.say(np.concatenate([wake_word("alexa"), silent(0.3)]))
+        await post.until(State.SPEAKING, State.WAITING)
+        assert len(there.ears.asked) == 1
+    assert post.cut == 1
+
+
+async def test_a_fault_costs_one_turn_and_not_the_post(house: Open, caplog: pytest.LogCaptureFixture) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house(SAYS, SAYS) as there, there.attended(post):
+        there.rooms.hearing = Deaf()
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        await post.until(State.UNDERSTANDING, State.WAITING)
+        there.rooms.hearing = there.ears
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        assert (await there.turn())["orders"]
+    assert "something went wrong at a post" in caplog.text
+
+
+async def test_who_leaves_in_the_middle_of_a_sentence_has_said_nothing(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house(SAYS) as there:
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken(after=0))
+        post.leave()
+        async with asyncio.timeout(20):
+            await there.rooms.attend(post)
+        assert not there.ears.asked
+
+
+class Deaf:
+    """Ears with a fault that nobody has thought of."""
+
+    async def hear(self, samples: bytes, hotwords: str = "", language: str = "en") -> Heard:
+        raise ZeroDivisionError
+
+
 async def test_stop_behind_the_wake_word_is_no_command_where_the_hub_was_speaking(house: Open) -> None:
     post = ScriptedPost("hall", "Hall", holds=True)
     async with house("is the front door locked", "stop", SAYS) as there, there.attended(post):
@@ -386,6 +432,17 @@ async def test_a_timer_of_no_room_rings_everywhere_and_waits_for_who_is_speaking
             State.HEARING, State.UNDERSTANDING, State.SPEAKING, State.WAITING, State.SPEAKING, State.WAITING
         )
     assert len(hall.played) == 2
+
+
+async def test_what_was_put_off_is_told_in_its_room_and_nowhere_else(house: Open) -> None:
+    hall, office = ScriptedPost("hall", "Hall"), ScriptedPost("office", "Office")
+    async with house() as there, there.attended(hall, office):
+        there.rooms.announce(ring("Cellar"), False)
+        there.rooms.announce(ring(""), False)
+        there.rooms.announce(ring("Office"), False)
+        await office.until(State.SPEAKING, State.WAITING)
+    assert len(office.played) == 1
+    assert not hall.played
 
 
 # -- how it is said
