@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from hub.saying import SOFT
 from hub.schedule import Schedule
 from hub.scripted import Dictated, Hum, ScriptedPost
 from hub.settings import BrokerSettings, Settings, VoiceSettings
-from hub.sound import RATE, Decoder, Samples
+from hub.sound import RATE, Decoder, Samples, from_device, level, to_device
 from hub.turn import MOMENTS, Turn
 from models import ModelError
 from models.hearing import Heard, Hearing
@@ -539,6 +539,46 @@ async def test_a_hub_whose_microphone_is_missing_is_a_hub_all_the_same(
             assert json.loads((await anext(turns)).payload)["reply"] == "Your tea timer is done."
             await link.publish(Message("hub/home/say", b"turn on the moon"))
             assert json.loads((await anext(turns)).payload)["text"] == "turn on the moon"
+
+
+class Pulse(Protocol):
+    async def tell(self, *words: str) -> int: ...
+
+
+async def whole(samples: Samples) -> AsyncIterator[Samples]:
+    yield samples
+
+
+async def test_a_command_that_is_said_into_a_room_is_done_and_answered_there(
+    broker: Address, tmp_path: Path, pulse: Pulse
+) -> None:
+    """Everything as it is at home, but for the air: a sound server stands for it."""
+    said = np.concatenate([wake_word(), spoken(), silent(1)])
+    table = {"rooms": {"Hall": {"microphone": "microphone", "loudspeaker": "mouth"}}, "voice": ""}
+    async with (
+        Home(LinkSettings(broker.host, broker.port), travel=0.1) as home,
+        served(voiced(broker, tmp_path, table)) as (_, turns),
+        aclosing(from_device("listener", again=0.1)) as answer,
+        asyncio.timeout(60),
+    ):
+        speaking = asyncio.create_task(until_told(turns, said))
+        while level(await anext(answer)) < -40:
+            pass
+        turn = await speaking
+        assert home.state("bathroom_light")["state"] == "ON"
+    assert (turn["text"], turn["room"], turn["spoken"]["wake"]) == (SAYS, "Hall", "Okay Nabu")
+    assert tuple(turn["spoken"]["at"]) == MOMENTS
+
+
+async def until_told(turns: Inbox, said: Samples) -> dict[str, Any]:
+    """Says it into the room until a turn with orders comes of it: the hub may still be opening its ears."""
+    while True:
+        await to_device("loudspeaker", whole(said), RATE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                turn: dict[str, Any] = json.loads((await anext(turns)).payload)
+                if turn["orders"]:
+                    return turn
 
 
 @pytest.mark.parametrize(
