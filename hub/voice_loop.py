@@ -108,6 +108,7 @@ class VoiceLoop:
         stops = shared.stop_words()
         self._stop = Wake(stops) if stops else None
         self._past: deque[tuple[Samples, float]] = deque(maxlen=round(REMEMBERED / SECONDS))
+        self._taken = 0  # frames so far
         self._catcher = self._aside = Catcher(ASIDE)
         self._woke: Woke | None = None
         self._cut = False
@@ -138,31 +139,47 @@ class VoiceLoop:
 
     def _take(self, item: Samples | Woken) -> None:
         if isinstance(item, Woken):
-            self._past.clear()
-            self._woken(item.word, item.score, np.zeros(0, np.int16))
+            self._woken(item.word, item.score, 0)
             return
         probability = self._detector.take(item)
         self._past.append((item, probability))
+        self._taken += 1
         hit: Hit | None = self._wake.take(item) if self._wake else None
         if hit is not None:
-            self._woken(hit.word, hit.probability, hit.followed)
+            self._woken(hit.word, hit.probability, round(KEPT / SECONDS))
         elif self.state in (State.HEARING, State.AWAITING):
             self._hear(item, probability)
         elif self.state is State.SPEAKING:
             self._overhear(item, probability)
 
-    def _woken(self, word: str, score: float, followed: Samples) -> None:
-        """Whatever goes on: who says the wake word is listened to from here on."""
-        cut = self._hush()
+    def _woken(self, word: str, score: float, kept: int) -> None:
+        """Who says the wake word is listened to, from `kept` frames ago on, and whatever is being said is cut off. Only
+        somebody who is being served here already may have been nearer to another post, and is not given up before that is
+        decided.
+        """
         loudness = level(np.concatenate([frame for frame, _ in self._past])) if self._past else 0.0
         bid = self._shared.bids.place(self.post.name, word, score, loudness)
+        woke = Woke(word, score, asyncio.get_running_loop().time(), bid)
+        speaking = self.state in (State.HEARING, State.AWAITING) and not self._catcher.silent
+        if (speaking or self.state is State.UNDERSTANDING) and not bid.won.done():
+            self._start(self._once_won(woke, self._taken - kept))
+        else:
+            self._begin(woke, kept)
+
+    async def _once_won(self, woke: Woke, since: int) -> None:
+        if await woke.bid.won:
+            self._begin(woke, self._taken - since)
+
+    def _begin(self, woke: Woke, kept: int) -> None:
+        """Whatever goes on: the last `kept` frames, and those that come, are a new command."""
+        cut = self._hush()
         voice = self._shared.voice
         self._listen(State.HEARING, Patience(voice.silence, voice.patience, voice.longest), TAIL)
-        self._woke, self._cut = Woke(word, score, asyncio.get_running_loop().time(), bid), cut
-        kept = list(self._past)[-round(KEPT / SECONDS) :] if len(followed) else []
-        for frame, probability in kept:
-            self._hear(frame, probability)
-        self._start(self._until_lost(bid, self._epoch))
+        self._woke, self._cut = woke, cut
+        self._start(self._until_lost(woke.bid, self._epoch))
+        for frame, probability in list(self._past)[-kept:] if kept else ():
+            if self.state is State.HEARING:
+                self._hear(frame, probability)
 
     def _listen(self, state: State, patience: Patience, tail: float = 0.0) -> None:
         self._epoch += 1
@@ -310,9 +327,8 @@ class VoiceLoop:
         return self.state is State.SPEAKING
 
     def _silence(self) -> None:
-        """Somebody said "stop": quiet, and nothing else."""
+        """Somebody said "stop": quiet. What waits to be said is something else, a second timer, and is said."""
         self._hush()
-        self._to_say.clear()
         self._rest(self._epoch)
 
     # -- its own affairs

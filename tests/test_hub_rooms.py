@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -370,6 +370,25 @@ async def test_the_post_that_heard_best_answers_and_the_others_stay_quiet(house:
     assert not farther.played
 
 
+async def test_who_is_being_served_loses_nothing_to_a_wake_word_in_another_room(house: Open) -> None:
+    hall, office = ScriptedPost("hall", "Hall"), ScriptedPost("office", "Office")
+    async with house(SAYS, "is the front door locked") as there, there.attended(hall, office):
+        hall.wake(Woken("Okay Nabu", 0.9))
+        hall.say(spoken(0.8, after=0))
+        await hall.until(State.HEARING)
+        for post, score in ((office, 0.99), (hall, 0.6)):  # somebody in the office, who is heard in the hall too
+            post.wake(Woken("Alexa", score))
+        hall.say(spoken(0.8, before=0))
+        first = await there.turn()
+        office.say(spoken())
+        second = await there.turn()
+    assert [(turn["text"], turn["room"]) for turn in (first, second)] == [
+        (SAYS, "Hall"),
+        ("is the front door locked", "Office"),
+    ]
+    assert [state for state, _ in hall.states].count(State.HEARING) == 1
+
+
 async def test_of_two_that_heard_it_as_surely_the_louder_one_answers(house: Open) -> None:
     words = [WakeWord("okay_nabu")]
     loud, soft = ScriptedPost("loud", "Hall", words), ScriptedPost("soft", "Office", words)
@@ -417,6 +436,20 @@ async def test_a_timer_rings_in_its_room_until_it_is_stopped(house: Open) -> Non
     alarm = tones(Chime.ALARM, OUT)
     assert np.array_equal(samples[: len(alarm)], alarm)
     assert there.voice.said == [("Your tea timer is done.", Manner())]
+
+
+async def test_who_stops_one_timer_has_not_heard_of_the_next(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall", holds=True)
+    async with house("stop", "enough") as there, there.attended(post):
+        there.rooms.announce(ring("Hall"), True)
+        there.rooms.announce(replace(ring("Hall"), reply="Your egg timer is done."), True)
+        for _ in range(2):
+            await post.until(State.SPEAKING)
+            post.states.clear()
+            post.say(spoken(0.8))
+            await post.until(State.WAITING)
+    assert [text for text, _ in there.voice.said] == ["Your tea timer is done.", "Your egg timer is done."]
+    assert post.cut == 2
 
 
 async def test_a_timer_of_no_room_rings_everywhere_and_waits_for_who_is_speaking(house: Open) -> None:
