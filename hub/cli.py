@@ -215,6 +215,9 @@ def bench(
 @app.command()
 def demo(
     script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
+    voice: Annotated[
+        bool, typer.Option("--voice", help="Say the script aloud and hear it, where `make ears` has been run.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Run a house in software over a real MQTT broker, and talk to it."""
@@ -223,7 +226,7 @@ def demo(
     from hub import logs
 
     logs.set_up("error")
-    _finish(lambda: showing.demo(settings, talk=not script_only and sys.stdin.isatty()))
+    _finish(lambda: showing.demo(settings, talk=not script_only and sys.stdin.isatty(), voice=voice))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
@@ -47,22 +47,29 @@ SCRIPT = (
 )
 
 Print = Callable[[str], None]
+Ask = Callable[[str], Awaitable[Turn]]
 
 
-async def demo(settings: Settings, *, talk: bool, completer: Completer | None = None, out: Print = print) -> int:
+async def demo(
+    settings: Settings, *, talk: bool, voice: bool = False, completer: Completer | None = None, out: Print = print
+) -> int:
     """Runs the script, then with `talk` what is typed. 1 where a command of the script was not confirmed.
 
+    With `voice` the script is said aloud and heard, where all that needs is there.
     Raises HubError where the broker of the demo is not installed, and ModelError.
     """
     with TemporaryDirectory(prefix="hub-demo-") as folder:
-        async with broker() as address, Home(address) as home:
-            inside = _inside(settings, address, folder)
-            async with opened(inside, completer=completer) as hub:
-                await settled(hub.link, hub.house)
-                _introduce(hub, home, out)
-                failed = await _perform(hub, SCRIPT, out)
-                if talk:
-                    await _talk(hub, out)
+        async with (
+            broker() as address,
+            Home(address) as home,
+            opened(inside(settings, address, folder), completer=completer) as hub,
+        ):
+            await settled(hub.link, hub.house)
+            _introduce(hub, home, out)
+            async with _asking(hub, voice, out) as ask:
+                failed = await _perform(ask, SCRIPT, out)
+            if talk:
+                await _talk(hub, out)
     return 1 if failed else 0
 
 
@@ -93,7 +100,7 @@ def _free_port() -> int:
         return port
 
 
-def _inside(settings: Settings, address: LinkSettings, folder: str) -> Settings:
+def inside(settings: Settings, address: LinkSettings, folder: str) -> Settings:
     """The settings, but for this house and this broker."""
     own = BrokerSettings(address.host, protocol=address.protocol)
     own = replace(own, port=address.port)
@@ -107,12 +114,28 @@ def _introduce(hub: Hub, home: Home, out: Print) -> None:
         out(f"  {room}: {', '.join(d.name for d in hub.house.devices if d.area == room)}")
 
 
-async def _perform(hub: Hub, script: Sequence[str], out: Print) -> list[Turn]:
+@asynccontextmanager
+async def _asking(hub: Hub, aloud: bool, out: Print) -> AsyncIterator[Ask]:
+    """Typed, or with `aloud` spoken and heard."""
+    if not aloud:
+        yield hub.pipeline.answer
+        return
+    from hub import demo_voice  # which needs the extra `voice`
+
+    if lacking := demo_voice.missing():
+        out(f"The commands are typed, not spoken: {lacking}")
+        yield hub.pipeline.answer
+        return
+    async with demo_voice.speaking(hub, out) as ask:
+        yield ask
+
+
+async def _perform(ask: Ask, script: Sequence[str], out: Print) -> list[Turn]:
     """Says each sentence; those that were not confirmed."""
     failed = []
     for number, text in enumerate(script, 1):
-        turn = await hub.pipeline.answer(text)
-        out(f"\n{number:2}. {told(turn)}")
+        turn = await ask(text)
+        out(f"\n{number:2}. {told(turn, text)}")
         if not succeeded(turn):
             failed.append(turn)
     out(f"\n{len(script) - len(failed)} of {len(script)} commands were confirmed.")
@@ -126,9 +149,12 @@ def succeeded(turn: Turn) -> bool:
     return turn.confirmed if turn.orders else turn.done
 
 
-def told(turn: Turn) -> str:
-    """All that is known of a turn, a line each."""
-    lines = [("said", turn.text), ("understood", turn.line or "nothing")]
+def told(turn: Turn, said: str = "") -> str:
+    """All that is known of a turn, a line each; `said` is what was, where that may not be what was heard."""
+    lines = [("said", said or turn.text)]
+    if turn.spoken is not None:
+        lines.append(("heard", turn.spoken.heard))
+    lines.append(("understood", turn.line or "nothing"))
     for order in turn.orders:
         report = order.report
         lines += [("sent", f"{m.topic}  {m.payload.decode(errors='replace')}") for m in report.sent]
@@ -136,6 +162,8 @@ def told(turn: Turn) -> str:
         lines.append(("reported", f"{order.name}: {reported}  [{report.outcome.value.replace('_', ' ')}]"))
     lines.append(("reply", turn.reply))
     lines.append(("ms", "  ".join(f"{step} {turn.ms[step]:.1f}" for step in (*STEPS, "all") if step in turn.ms)))
+    if turn.spoken is not None:
+        lines.append(("after the", "last word: " + "  ".join(f"{at} {ms:.0f} ms" for at, ms in turn.spoken.at.items())))
     return "\n    ".join(f"{label:<11} {text}" for label, text in lines)
 
 
