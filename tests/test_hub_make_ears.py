@@ -51,7 +51,7 @@ async def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(make_ears, "_WORDS_FROM", 500)
     monkeypatch.setattr(speakers, "HELD_OUT_VARIANTS", ("Andy",))
     monkeypatch.setattr(speakers, "engines", lambda: ["espeak-ng"])
-    plan = Plan(steps=3, batch=2, full_batch=1, save_every=2, full=0.0, middle=0.0, threads=1)
+    plan = Plan(steps=3, batch=2, full_batch=1, save_every=2, full=0.0, threads=1)
     recipe = Recipe(plan, clips=8, width=16, heads=2, encoder_layers=1, decoder_layers=1, merges=60, jobs=1)
     said: list[str] = []
     folder = make(recipe, tmp_path, said.append)

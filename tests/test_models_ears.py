@@ -119,18 +119,18 @@ def test_a_batch_has_what_follows_each_token_and_nothing_to_learn_of_the_names(p
     assert batch.spelled.tolist() == [len(TEXTS[0]), 0]
 
 
-def test_windows_become_long_at_the_end_and_each_step_has_its_own_batch(pieces: Pieces) -> None:
-    plan = Plan(steps=20, batch=2, full_batch=1, middle=0.25, full=0.25)
+def test_windows_are_long_now_and_then_and_each_step_has_its_own_batch(pieces: Pieces) -> None:
+    plan = Plan(steps=20, batch=2, full_batch=1, every=10, full=0.25)
     data = Data(Tones(), pieces)
     whole = list(data.batches(plan, 0))
-    assert [batch.features.shape[2] >= 1000 for batch in whole] == [False] * 10 + [True] * 10
-    assert [tuple(batch.features.shape) for batch in whole[-5:]] == [(1, 80, 3000)] * 5
+    assert [batch.features.shape[2] == 3000 for batch in whole] == [False] * 9 + [True] + [False] * 5 + [True] * 5
+    assert {tuple(batch.features.shape) for batch in whole[-5:]} == {(1, 80, 3000)}
     again = next(data.batches(plan, 7))
     assert torch.equal(again.features, whole[7].features)
     assert [plan.share(step) > 0 for step in range(20)] == [True] * 20
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 2.0}, {"middle": 0.8, "full": 0.8}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 2.0}, {"full": 1.1}, {"every": 0}, {"batch": 4}])
 def test_plans_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ModelError):
         Plan(**wrong)  # type: ignore[arg-type]

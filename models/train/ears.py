@@ -54,8 +54,9 @@ class Clips(Protocol):
 class Plan:
     """What a run does. Raises ModelError for what cannot be done.
 
-    `full` is the last share of the steps, whose windows are of 30 seconds, as they are in use; `middle` the share
-    before that, of 10 seconds. All others are as long as their clips are.
+    In use every window is of 30 seconds, most of which nothing fills. Here it is so in each step whose number `every`
+    divides, and in the last share `full` of them; in all others it is about as long as the clips, which costs a
+    fifteenth. A network that first meets long windows at the end has learned by then to look at all of them.
     """
 
     steps: int = 5000
@@ -65,30 +66,31 @@ class Plan:
     matrix_rate: float = 0.02  # of Muon, for the matrices of the layers
     rate: float = 0.003  # of AdamW, for the rest
     warm_up: float = 0.04
-    middle: float = 0.08
-    full: float = 0.05
+    every: int = 20
+    full: float = 0.04
     prompted: float = 0.35  # the share of the batches that are given names to expect
     ctc: float = 1.0  # the weight of the second head's loss at the start; it falls to a fifth of that
     seed: int = 1
     threads: int = 0  # as many as torch takes by itself
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.full_batch, self.save_every) < 1:
-            raise ModelError("a training needs at least one step, one clip a step, and a checkpoint every so many")
+        if min(self.steps, self.batch, self.full_batch, self.save_every) < 1 or self.full_batch > self.batch:
+            raise ModelError(
+                "a training needs steps, checkpoints, and clips in each step, no more of them where windows are long"
+            )
         if not (0 < self.rate < 1 and 0 <= self.matrix_rate < 1):
             raise ModelError("a learning rate lies between 0 and 1")
-        if min(self.middle, self.full) < 0 or self.middle + self.full > 1:
-            raise ModelError("the shares of long windows lie between 0 and 1 together")
+        if self.every < 1 or not 0 <= self.full <= 1:
+            raise ModelError("long windows come every so many steps, and in a last share of them from 0 to 1")
 
     def frames(self, step: int) -> int:
         """How many frames a window has at least in this step, of a hundred a second."""
-        done = step / self.steps
-        return 2 * POSITIONS if done >= 1 - self.full else 1000 if done >= 1 - self.full - self.middle else 0
+        long = (step + 1) % self.every == 0 or step >= (1 - self.full) * self.steps
+        return 2 * POSITIONS if long else 0
 
     def work(self, step: int) -> float:
         """How many clips in windows of their own length cost as much as this step."""
-        frames = self.frames(step)
-        return 14.0 * self.full_batch if frames == 2 * POSITIONS else self.batch * (3.0 if frames else 1.0)
+        return 15.0 * self.full_batch if self.frames(step) else float(self.batch)
 
     def share(self, step: int) -> float:
         """The share of the rates in this step: they rise, then fall to nothing."""
@@ -139,9 +141,9 @@ class Data:
         """The batches from step `first` on, without end, always the same for a step."""
         for step in range(first, plan.steps):
             frames = plan.frames(step)
-            size = plan.full_batch if frames == 2 * POSITIONS else plan.batch
             rng = np.random.default_rng([plan.seed, 2, step])
-            yield self.batch(self._chosen(plan, step)[:size], rng, frames, plan.prompted)
+            chosen = self._chosen(plan, step)[: plan.full_batch if frames else plan.batch]
+            yield self.batch(chosen, rng, frames, plan.prompted)
 
     def _chosen(self, plan: Plan, step: int) -> list[int]:
         """A pool of clips sorted by length, of which this step has its part."""
