@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from devices.device import Device
@@ -22,6 +23,8 @@ from hub.daemon import open_house, settled
 from hub.settings import Settings
 from hub.sound import Format, Samples
 from hub.utterance import UNDECIDED, Catcher, Utterance
+from intents.hearsay import names_of, repaired
+from intents.homes import Home
 from models import ModelError
 from models.files import PINS
 from models.hearing import Gate, Heard, Hearing, check, hotwords
@@ -46,13 +49,15 @@ def meter(loudness: float) -> None:
 @dataclass(frozen=True, slots=True)
 class Listened:
     """One utterance and what came of it: `outcome` is "heard", "doubtful" (the gate did not believe it), "nothing" or
-    "too long", `reply` the sentence to say, `turn` the finished turn where it was said to the hub.
+    "too long", `text` what was heard with the home's names put right in it, `reply` the sentence to say, `turn` the
+    finished turn where it was said to the hub.
     """
 
     outcome: str
     reply: str
     ms: Mapping[str, float]
     heard: Heard | None = None
+    text: str = ""
     turn: Mapping[str, Any] | None = None
 
     @property
@@ -63,12 +68,12 @@ class Listened:
     def as_text(self) -> str:
         """What was heard, what came of it, and the milliseconds of each step, a line each."""
         times = ", ".join(f"{step} {ms:.0f} ms" for step, ms in self.ms.items())
-        return "\n".join(filter(None, [self.heard.text if self.heard else "", self.reply, times]))
+        return "\n".join(filter(None, [self.text, self.reply, times]))
 
     def as_json(self) -> dict[str, Any]:
         return {
             "outcome": self.outcome,
-            "text": self.heard.text if self.heard else "",
+            "text": self.text,
             "reply": self.reply,
             "done": self.done,
             "heard": asdict(self.heard) if self.heard else None,
@@ -92,14 +97,14 @@ async def listen(settings: Settings, frames: Frames, level: Show = unseen) -> Li
     detector = SpeechDetector()
     async with Hearing(folder(settings), threads=voice.threads) as hearing:
         loading = asyncio.create_task(hearing.start())
-        naming = asyncio.create_task(names(settings))
+        naming = asyncio.create_task(devices_of(settings))
         try:
             patience = Patience(voice.silence, voice.patience, voice.longest)
             async with aclosing(frames):
                 utterance = await first_utterance(frames, detector, patience, level)
             if utterance.phase in _ENDS:
                 return Listened(*_ENDS[utterance.phase], ms={"speech": utterance.spoken})
-            return await _heard(hearing, utterance, hotwords(await naming), voice.language)
+            return await _heard(hearing, utterance, settings, await naming)
         finally:
             for task in (loading, naming):
                 task.cancel()
@@ -118,21 +123,23 @@ async def first_utterance(
     return catcher.end()
 
 
-async def _heard(hearing: Hearing, utterance: Utterance, names: str, language: str) -> Listened:
+async def _heard(hearing: Hearing, utterance: Utterance, settings: Settings, devices: tuple[Device, ...]) -> Listened:
     started = time.perf_counter()
-    heard = await hearing.hear(utterance.samples.astype("<i2").tobytes(), names, language)
+    expected = hotwords(bias(settings, devices))
+    heard = await hearing.hear(utterance.samples.astype("<i2").tobytes(), expected, settings.voice.language)
     ms = {"speech": utterance.spoken, "end": utterance.decided, "hear": (time.perf_counter() - started) * 1000}
     if reason := Gate().reason(heard):
-        return Listened("doubtful", f"I did not understand that ({reason}).", ms, heard)
-    return Listened("heard", "", ms, heard)
+        return Listened("doubtful", f"I did not understand that ({reason}).", ms, heard, heard.text)
+    known = names_of(Home(devices, MappingProxyType(dict.fromkeys(settings.house.areas))))
+    return Listened("heard", "", ms, heard, repaired(heard.text, known))
 
 
 async def said(settings: Settings, listened: Listened, room: str = "") -> Listened:
     """The same with what came of saying it to the hub; nothing is said that is not sure. Raises as `hub.say` does."""
-    if listened.outcome != "heard" or listened.heard is None:
+    if listened.outcome != "heard":
         return listened
     started = time.perf_counter()
-    turn = await saying.say(settings, listened.heard.text, room)
+    turn = await saying.say(settings, listened.text, room)
     ms = {**listened.ms, "say": (time.perf_counter() - started) * 1000}
     return replace(listened, reply=str(turn["reply"]), turn=turn, ms=ms)
 
@@ -159,14 +166,13 @@ def bias(settings: Settings, devices: Iterable[Device]) -> list[str]:
     return [*areas, *renamed, *(name for d in devices if not d.read_only for name in (d.name, *d.aliases))]
 
 
-async def names(settings: Settings) -> list[str]:
-    """The names of this home; those of the settings alone where there is no broker."""
-    devices: tuple[Device, ...] = ()
+async def devices_of(settings: Settings) -> tuple[Device, ...]:
+    """The devices of this home; none where there is no broker."""
     with suppress(LinkError, TimeoutError):
         async with asyncio.timeout(NAMES_WITHIN), open_house(settings) as (link, house):
             await settled(link, house)
-            devices = house.devices
-    return bias(settings, devices)
+            return house.devices
+    return ()
 
 
 def source(settings: Settings, file: Path | None, raw: str = "") -> Frames:

@@ -175,7 +175,7 @@ async def test_raw_sound_is_only_what_is_said_to_be_raw(tmp_path: Path) -> None:
 
 def test_what_came_of_it_is_shown_as_lines_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     heard = Heard(SAYS, -0.1, 0.01, 0.8, 30)
-    listened = Listened("heard", "It is on.", {"speech": 1000.4, "hear": 35.6}, heard, {"done": False})
+    listened = Listened("heard", "It is on.", {"speech": 1000.4, "hear": 35.6}, heard, SAYS, {"done": False})
     assert listened.as_text().splitlines() == [SAYS, "It is on.", "speech 1000 ms, hear 36 ms"]
     assert not listened.done
     shown = json.loads(json.dumps(listened.as_json()))
@@ -248,6 +248,15 @@ async def test_what_was_heard_is_done_and_confirmed(make: Make, broker: Address)
         assert listened.turn["room"] == "Bathroom"
         assert listened.ms["say"] > 0
         assert home.state("bathroom_light")["state"] == "ON"
+
+
+async def test_a_name_that_was_misheard_is_put_right(tmp_path: Path, broker: Address) -> None:
+    ears.write(tmp_path / "models" / "whisper-tiny.en", "turn on the barfroom light")
+    settings = Settings(state_folder=str(tmp_path), broker=BrokerSettings(broker.host, broker.port))
+    async with Home(LinkSettings(broker.host, broker.port)):
+        listened = await listen(settings, frames(spoken()))
+    assert listened.heard is not None
+    assert (listened.heard.text, listened.text) == ("turn on the barfroom light", SAYS)
 
 
 # -- the command line
