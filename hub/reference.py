@@ -44,7 +44,7 @@ def _table(schema: Schema, known: Schema, words: Mapping[str, str], path: tuple[
         if reference := field.get("$ref"):
             inner.append((here, known[reference.rsplit("/", 1)[1]]))
         elif items and "$ref" in items:
-            inner.append(((*here, '"ID OR NAME"'), known[items["$ref"].rsplit("/", 1)[1]]))
+            inner.append(((*here, '"NAME"'), known[items["$ref"].rsplit("/", 1)[1]]))
         else:
             rows.append(_row(key, field, words.get(".".join(here), "")))
     yield f"## {f'`[{chr(46).join(path)}]`' if path else 'At the top'}"
@@ -95,7 +95,7 @@ def explained(example: str) -> dict[str, str]:
     for line in example.splitlines():
         plain = re.sub(r"^# (?=\[[\w.\"]+\]$|\w+ = )", "", line)
         if header := re.fullmatch(r"\[(.+)\]", plain):
-            table = re.sub(r'"[^"]*"', '"ID OR NAME"', header[1])
+            table = re.sub(r'"[^"]*"', '"NAME"', header[1])
             found[table] = " ".join(said)
             said = []
         elif pair := re.match(r"(\w+) = ", plain):
