@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -127,12 +127,6 @@ def _write(folder: Path, n: int, wanted: Iterator[tuple[Speaker, str]], voices: 
     part = _words(folder, n).with_suffix(".part")
     part.write_text(json.dumps(about | {"voices": [voice for voice, *_ in kept]}))
     part.replace(_words(folder, n))
-
-
-def said_by(found: Sequence[Speaker], texts: Sequence[str], say: Say = speakers.say) -> Iterator[tuple[str, Samples]]:
-    """The texts, said by the speakers in turn."""
-    for n, text in enumerate(texts):
-        yield text, say(found[n % len(found)], text)
 
 
 def _parts(count: int) -> int:

@@ -4,6 +4,7 @@ in the demo's home makes of them.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from devices.simulator import Home
-from hub import recordings, speakers
+from hub import speakers
 from hub.aloud import COMMANDS, aloud
 from hub.daemon import Hub, opened, settled
 from hub.demo import broker, inside
@@ -106,7 +107,8 @@ async def trials(
             typed = {text: (await hub.pipeline.meaning(text))[0] for text in commands}
             async with Hearing(folder, threads=threads) as hearing:
                 for speaker in by:
-                    for text, samples in recordings.said_by([speaker], commands):
+                    for text in commands:
+                        samples = await asyncio.to_thread(speakers.say, speaker, text)
                         found.append(await _trial(hub, hearing, speaker, text, typed[text], samples))
                     log(f"{speaker.voice}: {scores(found[-len(commands) :])}")
     return found

@@ -133,7 +133,7 @@ class Data:
         if self.prompts and rng.random() < prompted:
             names = self.pieces.cut(self.prompts[int(rng.integers(len(self.prompts)))])
             prompt = [self.pieces.before, *names[:_LONGEST_PROMPT]]
-        # Nothing behind the sound is of Whisper's windows too: a little of it from the start.
+        # What Whisper is given ends in nothing at all, and no silence: there is a little of that in every window.
         longest = max(frames, *(sound.shape[1] for sound in sounds)) + int(rng.integers(0, _SPARE))
         return _batch(sounds, texts, prompt, self.pieces, longest)
 
