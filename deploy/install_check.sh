@@ -86,18 +86,6 @@ test = "Bathroom light"
 [command]
 say = "turn on the kitchen light"
 ANSWERS
-cat > "$root/mnt/home.py" <<'HOME'
-import asyncio
-from devices.link import LinkSettings
-from devices.simulator import Home
-
-async def main():
-    async with Home(LinkSettings("127.0.0.1", username="house", password="house")):
-        print("ready", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-HOME
 cat > "$root/mnt/work.sh" <<'WORK'
 set -euo pipefail
 head -c 18 /dev/urandom | base64 > /mnt/password
@@ -109,7 +97,7 @@ install -d -o mosquitto /run/mosquitto # which systemd makes elsewhere
 mosquitto -c /etc/mosquitto/mosquitto.conf & broker=$!
 cd /mnt
 until (exec 3<>/dev/tcp/127.0.0.1/1883) 2>/dev/null; do kill -0 $broker; sleep 0.1; done
-/opt/hub/bin/python home.py > home.log 2>&1 & home=$!
+MQTT_PASSWORD=house /opt/hub/bin/python -m devices.simulator --user house > home.log 2>&1 & home=$!
 until grep -q ready home.log; do kill -0 $home; sleep 0.1; done
 hub setup --answers answers.toml --json | tee report.json
 grep -q '"well": true' report.json

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -24,6 +27,7 @@ from devices.simulator.home import furnish
 from devices.simulator.thing import Travel
 
 WITHIN = 10.0
+ROOT = Path(__file__).parents[1]
 
 
 class Running(Protocol):
@@ -301,3 +305,18 @@ async def test_faults_are_told_apart(lived: Lived, id: str) -> None:
 async def test_a_refusal_of_the_bridge_is_a_rejection(lived: Lived) -> None:
     lived.home.fault("bathroom_light", Fault.REJECTS)
     assert (await lived.order("Bathroom light", Action.TURN_ON)).outcome is Outcome.REJECTED
+
+
+async def test_it_runs_by_itself_on_a_broker_and_tells_what_is_wrong(broker: Running) -> None:
+    command = (sys.executable, "-u", "-m", "devices.simulator", broker.host, "--port")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, str(broker.port), stdout=pipe, cwd=ROOT)
+    assert process.stdout is not None
+    assert b"23 devices are ready" in await asyncio.wait_for(process.stdout.readline(), WITHIN)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), WITHIN) == 130
+    await broker.stop()
+    process = await asyncio.create_subprocess_exec(*command, str(broker.port), stderr=pipe, cwd=ROOT)
+    _, said = await asyncio.wait_for(process.communicate(), WITHIN)
+    assert process.returncode == 1
+    assert b"start it, or correct host and port" in said

@@ -68,4 +68,6 @@ fi
 mv "$new/server.crt" "$new/names" .
 echo "made server.crt for $*, good until $(openssl x509 -in server.crt -noout -enddate | cut -d= -f2)"
 # A broker that runs goes on with the old one until it is told.
-if [ -d /run/systemd/system ] && systemctl is-active --quiet mosquitto; then systemctl reload mosquitto; fi
+if [ -d /run/systemd/system ] && systemctl is-active --quiet mosquitto; then
+    systemctl reload mosquitto || systemctl restart mosquitto
+fi
