@@ -26,7 +26,7 @@ import pytest
 from devices.link import LinkSettings
 from devices.simulator import Home
 from hub.settings import load
-from hub.setup import asking
+from hub.setup import asking, mosquitto
 from hub.setup.finding import Announced, brokers
 from hub.setup.machine import fastest
 from hub.setup.wizard import STEPS
@@ -487,6 +487,18 @@ def test_a_broker_that_announces_itself_is_found() -> None:
         network.register_service(told, allow_name_change=False)
         found = brokers(5.0, ("127.0.0.1",))
     assert found == (Announced("the cellar", "cellar.local", 8883, True),)
+
+
+def test_a_broker_that_somebody_else_set_up_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "etc" / "mosquitto"
+    (folder / "conf.d").mkdir(parents=True)
+    (folder / "mosquitto.conf").write_text("persistence true\n# listener 1883\ninclude_dir /etc/mosquitto/conf.d\n")
+    (folder / "conf.d" / "hub.conf").write_text("listener 8883\n")
+    assert mosquitto.others(tmp_path) == []
+    (folder / "conf.d" / "mine.conf").write_text("max_queued_messages 10\n listener 1883\n")
+    assert mosquitto.others(tmp_path) == [folder / "conf.d" / "mine.conf"]
+    (folder / "mosquitto.conf").write_text("allow_anonymous true\n")
+    assert len(mosquitto.others(tmp_path)) == 2
 
 
 # -- what is written of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -13,13 +14,30 @@ from hub.setup.asking import SetupError
 from hub.setup.places import deploy
 
 WITHIN = 900.0  # seconds for the system's tool; a slow card and a slow line take minutes
+OURS = "hub.conf"
+_LETS_IN = re.compile(
+    r"^\s*(listener|port|allow_anonymous|password_file|acl_file|plugin|auth_plugin|bind_address)\b", re.MULTILINE
+)
 Tell = Callable[[str], None]
 
 
 def can_be_installed(root: Path = Path("/")) -> bool:
-    """Whether this is a Debian, we may, and no other set-up of a broker would be written over."""
-    ours = (root / "etc/mosquitto/conf.d/hub.conf").exists()
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None and not ours
+    """Whether this is a Debian, we may, and no broker that somebody set up otherwise would be shut to its devices."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None and not others(root)
+
+
+def others(root: Path) -> list[Path]:
+    """The files in which somebody else has said whom mosquitto lets in and where it listens."""
+    folder = root / "etc/mosquitto"
+    files = [folder / "mosquitto.conf", *sorted((folder / "conf.d").glob("*.conf"))]
+    return [file for file in files if file.name != OURS and file.is_file() and _LETS_IN.search(_text(file))]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def install(names: Sequence[str], tell: Tell) -> str:

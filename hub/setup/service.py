@@ -39,16 +39,10 @@ def take_service(desk: Desk) -> Result:
     if not desk.asker.yes("start", "Start the hub now, and whenever this machine starts?", True):
         return Result("not started; sudo systemctl enable --now hub", skipped=True)
     desk.asker.progress("Starting ...")
-    done = subprocess.run(
-        ["systemctl", "enable", "hub"], capture_output=True, text=True, check=False
-    )  # a hub that runs already is to take up the new settings
-    done = (
-        done
-        if done.returncode
-        else subprocess.run(["systemctl", "restart", "hub"], capture_output=True, text=True, check=False)
-    )
-    if done.returncode:
-        raise SetupError(f"the service does not start: {done.stderr.strip()}; journalctl -u hub -n 20 says why")
+    for verb in ("enable", "restart"):  # one that runs already is to take up the new settings
+        done = subprocess.run(["systemctl", verb, "hub"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SetupError(f"the service does not start: {done.stderr.strip()}; journalctl -u hub -n 20 says why")
     if not run(_online(desk.settings)):
         raise SetupError("the service was started, but says nothing at the broker; journalctl -u hub -n 20 says why")
     return Result("the hub runs, and starts with this machine")
