@@ -8,7 +8,7 @@ help:
 	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
 	@echo "make test    the tests, with a real broker and the shipped model"
 	@echo "make check   format, lint, types, and which part may import which"
-	@echo "make install-check  install into a fresh Debian, set up, take away again (root, debootstrap, systemd-nspawn)"
+	@echo "make install-check  install into a fresh Debian, set up, take away again (root, debootstrap, some minutes)"
 	@echo "make model   train the shipped model again from nothing (about 70 minutes on two cores)"
 
 .venv/run.stamp: pyproject.toml deploy/environment.sh
@@ -42,7 +42,6 @@ model: .venv/train.stamp
 
 install-check: .venv/run.stamp
 	@bash deploy/install_check.sh
-	@bash deploy/install_check_systemd.sh
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

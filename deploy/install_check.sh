@@ -126,9 +126,12 @@ alone bash /mnt/bundle/install.sh --uninstall --purge
 mapfile -t new < <(packages | comm -13 "$folder/packages" -)
 inside apt-get purge -y -qq "${new[@]}" >/dev/null
 files > "$folder/after"
-if diff "$folder/before" "$folder/after" > "$folder/left"; then
-    step "nothing is left; the hub was installed, worked, and is gone"
+diff "$folder/before" "$folder/after" || fail "these files differ"
+step "nothing is left; the hub was installed, worked, and is gone"
+
+if command -v systemd-nspawn >/dev/null; then
+    step "the same under systemd"
+    bash "$here/deploy/install_check_systemd.sh" "$folder"
 else
-    cat "$folder/left"
-    fail "these files differ"
+    echo "The service was not tried: apt-get install systemd-container"
 fi
