@@ -75,6 +75,7 @@ def make(recipe: Recipe, folder: Path, say: Say, *, resume: bool = False) -> Pat
     began = time.monotonic()
     recordings.make(folder / "speech", recipe.clips, recipe.plan.seed, say, jobs=recipe.jobs)
     clips = recordings.load(folder / "speech", recipe.clips)
+    say("the tokenizer learns its pieces, then the network begins")
     pieces = tokenizer(folder, recipe, resume)
     sizes = (recipe.width, recipe.heads, recipe.encoder_layers, recipe.decoder_layers)
     data = Data(clips, pieces, aloud.prompts(_SEED_OF_PROMPTS))
