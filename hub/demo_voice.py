@@ -48,7 +48,7 @@ def missing(ears: Path = EARS) -> str:
     try:
         check(ears)
     except ModelError:
-        return "the ears of the demo are not made yet: make ears"
+        return "the ears of the demo are not made yet: python -m hub.make_ears --ship"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""`make ears`, the whole way: sentences, synthetic speech, tokenizer, training, conversion, scores, card.
+"""Ears for the demo, the whole way: sentences, synthetic speech, tokenizer, training, conversion, scores, card.
 
 Everything is made from nothing on this machine; it needs espeak-ng, uses flite too where it is installed, and the
 extras demo, voice, train and forms.
@@ -36,7 +36,7 @@ _SEED_OF_WORDS, _SEED_OF_PROMPTS = 5_000_011, 5_000_017
 Say = Callable[[str], None]
 
 ABOUT = {
-    "what": "A Whisper-architecture model for faster-whisper, made by `make ears` from nothing, for the project's demo.",
+    "what": "A Whisper-architecture model for faster-whisper, made by hub.make_ears from nothing, for the project's demo.",
     "knows": "Home commands in English, above all those for the demo's own home, said by synthetic voices.",
     "does not know": "People. No recording of a person was in its training; use a Whisper model for a real home.",
     "learned from": "Sentences of the project's own grammar and of the demo's names, said by the voices below, with "

@@ -56,7 +56,7 @@ async def test_what_is_not_believed_is_a_turn_too(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("espeak-ng"):
-        assert demo_voice.missing(tmp_path) == "the ears of the demo are not made yet: make ears"
+        assert demo_voice.missing(tmp_path) == "the ears of the demo are not made yet: python -m hub.make_ears --ship"
         ears.write(tmp_path / "ears", SAYS)
         assert demo_voice.missing(tmp_path / "ears") == ""
     monkeypatch.setenv("PATH", "")
