@@ -51,7 +51,7 @@ class Recipe:
 
     plan: Plan
     clips: int = 60_000
-    width: int = 160
+    width: int = 128
     heads: int = 4
     encoder_layers: int = 4
     decoder_layers: int = 2
@@ -149,7 +149,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=60_000, help="spoken sentences to learn from")
     parser.add_argument("--batch", type=int, default=32, help="clips a step")
-    parser.add_argument("--width", type=int, default=160)
+    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4, help="of the encoder; the decoder has two")
     parser.add_argument("--matrix-rate", type=float, default=0.02, help="of Muon, at its highest")
     parser.add_argument("--rate", type=float, default=0.003, help="of AdamW, at its highest")

@@ -28,7 +28,7 @@ PLACES = 448  # of the decoder, as Whisper has them; half of it may be the promp
 class WhisperConfig:
     """The sizes of a network. Raises ModelError for sizes that do not fit together."""
 
-    width: int = 160
+    width: int = 128
     heads: int = 4
     encoder_layers: int = 4
     decoder_layers: int = 2
