@@ -16,12 +16,12 @@ help:
 	@touch $@
 
 .venv/test.stamp: pyproject.toml deploy/environment.sh
-	@bash deploy/environment.sh "$(PYTHON)" demo,dev
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev,voice,wyoming
 	@touch $@ .venv/run.stamp
 
 # torch is large: only what trains the model, and what checks the types of that, waits for it.
 .venv/train.stamp: pyproject.toml deploy/environment.sh
-	@bash deploy/environment.sh "$(PYTHON)" demo,dev,train,forms
+	@bash deploy/environment.sh "$(PYTHON)" demo,dev,voice,wyoming,train,forms
 	@touch $@ .venv/test.stamp .venv/run.stamp
 
 demo: .venv/run.stamp

@@ -354,7 +354,7 @@ class Index:
             return []
         return [
             d for d, names in self.names
-            if d.kind != Kind.LOCK and any(_near("".join(n), said) for n in names) and fits(d)
+            if d.kind != Kind.LOCK and fits(d) and any(_near("".join(n), said) for n in names)
         ]  # fmt: skip
 
 
