@@ -160,7 +160,7 @@ def vocabulary(size: int) -> SentencePieceModel:
 
 
 class Told(LanguageModel):
-    """A model that chooses as ever, and then takes the longest token that goes on with `line`, whatever it chose."""
+    """A model that chooses as ever, and then takes the token with which `line` goes on, whatever it chose."""
 
     def __init__(self, path: Path, **more: Any) -> None:
         super().__init__(path, **more)
@@ -171,7 +171,7 @@ class Told(LanguageModel):
 
 
 class _Led(Binding):
-    """Allows what it would allow, and then one token only: the longest that goes on with the rest of the line."""
+    """Allows what it would allow, and then one token only: that with which the rest of the line begins as it is cut."""
 
     rest = b""
 
@@ -180,10 +180,9 @@ class _Led(Binding):
         allowed, take = writing.allowed, writing.take
 
         def led() -> Tokens:
-            right = [
-                token for token in allowed().tolist() if self.texts[token] and self.rest.startswith(self.texts[token])
-            ]
-            return np.array([max(right, key=lambda token: len(self.texts[token]))])
+            may = allowed()
+            cut = self._tokenizer.tokenize_bytes(self.rest[:24])[0]
+            return np.array([cut if (may == cut).any() else max(may.tolist(), key=self._goes_on)])
 
         def taken(token: int) -> None:
             take(token)
@@ -191,6 +190,10 @@ class _Led(Binding):
 
         writing.allowed, writing.take = led, taken  # type: ignore[method-assign]
         return writing
+
+    def _goes_on(self, token: int) -> int:
+        """How much of the rest the token is."""
+        return len(self.texts[token]) if self.rest.startswith(self.texts[token]) else -1
 
 
 # -- the rows
