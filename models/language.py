@@ -238,14 +238,16 @@ class LanguageModel:
         Valid until the next call.
         """
         whole, first, last, batch = [*tokens, *ahead], len(self._cached), len(tokens) - 1, self._batch
-        batch.n_tokens = len(whole)
-        for n, token in enumerate(whole):
-            batch.token[n], batch.pos[n], batch.logits[n] = token, first + n, n >= last
+        more = min(_spare(len(whole)), self._room - first - len(whole))
+        batch.n_tokens = len(whole) + more
+        for n, token in enumerate([*whole, *whole[-1:] * more]):
+            batch.token[n], batch.pos[n], batch.logits[n] = token, first + n, last <= n < len(whole)
         code = llama_cpp.llama_decode(self._context, batch)
         if code:
             self._cached.clear()
             raise ModelError(f"llama.cpp could not read the text (code {code})")
-        self._cached += whole
+        self._cached += [*whole, *whole[-1:] * more]
+        self._forget(first + len(whole))
         found = (llama_cpp.llama_get_logits_ith(self._context, n) for n in range(last, len(whole)))
         return [np.frombuffer(self._row.from_address(ctypes.addressof(row.contents)), np.float32) for row in found]
 
@@ -295,6 +297,17 @@ class _State:
             new.replace(self._path)
         except OSError as error:
             log.warning("%s cannot be written, so each start is slower (%s)", self._path, error.strerror)
+
+
+def _spare(tokens: int) -> int:
+    """How many tokens more make a batch of so many cheaper; they are forgotten at once.
+
+    llama.cpp multiplies by four and by sixteen tokens together, and by each that is left over alone: on two x86-64 cores
+    of TinyLlama's shape 3 take 62 ms and 4 take 74, but 7 and 8 both 130, and 13, 14 and 15 take 184, 202 and 224 ms, 16 168.
+    """
+    if tokens % 16 > 12:
+        return 16 - tokens % 16
+    return int(tokens > 4 and tokens % 4 == 3)
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

@@ -302,7 +302,7 @@ async def test_who_says_nothing_after_the_wake_word_is_let_go(house: Open) -> No
 async def test_the_wake_word_cuts_what_is_played_there(house: Open) -> None:
     async with Satellite() as there, house({there: "Hall"}) as home:
         await there.until("run-satellite")
-        home.rooms.announce(Turn("x", " ".join(["word"] * 200), "answer", done=True))
+        home.rooms.announce(Turn("x", " ".join(["word"] * 200), "answer", done=True, room="Hall"))
         await there.until("synthesize", "audio-chunk")
         await there.send(HEARS_ITSELF)
         await there.until("synthesize", "transcribe", "audio-stop")
@@ -332,7 +332,7 @@ async def test_it_comes_back(house: Open) -> None:
             there.told.clear()
             await there.__aenter__()
         await there.until("describe", "run-satellite")
-        home.rooms.announce(Turn("x", "Hello.", "answer", done=True))
+        home.rooms.announce(Turn("x", "Hello.", "answer", done=True, room="Hall"))
         await there.until("audio-start", "audio-stop")
 
 
@@ -386,13 +386,13 @@ async def test_one_that_answers_no_more_has_gone(house: Open, monkeypatch: pytes
 async def test_what_goes_away_while_it_is_spoken_to_costs_only_that(house: Open) -> None:
     async with Satellite() as there, house({there: "Hall"}) as home:
         await there.until("run-satellite")
-        home.rooms.announce(Turn("x", " ".join(["word"] * 100), "answer", done=True))
+        home.rooms.announce(Turn("x", " ".join(["word"] * 100), "answer", done=True, room="Hall"))
         await there.until("audio-start")
         await there.stop()
         there.told.clear()
         await there.__aenter__()
         await there.until("run-satellite")
-        home.rooms.announce(Turn("x", "Hello.", "answer", done=True))
+        home.rooms.announce(Turn("x", "Hello.", "answer", done=True, room="Hall"))
         await there.until("audio-start", "audio-stop")
 
 
@@ -419,7 +419,7 @@ async def test_the_doctor_asks_each_satellite_what_it_is(house: Open) -> None:
             ]
             wrong = ["number 2: it names no room", "Attic: it is no satellite", "Cellar: it cannot be reached"]
             assert all(f.level is Level.WRONG and f.what.startswith(w) for f, w in zip(found[2:], wrong, strict=True))
-            home.rooms.announce(Turn("x", "Hello.", "answer", done=True))
+            home.rooms.announce(Turn("x", "Hello.", "answer", done=True, room="Hall"))
             await there.until("run-satellite", "describe", "audio-start", "audio-stop")
         assert [event.type for event in there.told].count("run-satellite") == 1  # it was not disturbed
 

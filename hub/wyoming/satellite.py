@@ -84,6 +84,7 @@ class SatellitePost:
         """Frames and wake words until the connection ends. Raises SoundError."""
         pinging = asyncio.create_task(self._ping())
         try:
+            await wire.write(self._writer, RunSatellite().event())  # not before somebody listens, and speaks there
             while (event := await wire.read(self._reader, GONE_SECONDS if self._answers else None)) is not None:
                 for item in self._take(event):
                     await self._pace.frame()
@@ -204,10 +205,9 @@ def _silence() -> list[Samples]:
 
 @asynccontextmanager
 async def connected(place: Place, words: Sequence[WakeWord], language: str) -> AsyncIterator[SatellitePost]:
-    """The satellite, told that we are ready, and at the end that we are not. Raises WireError."""
+    """The satellite, which is told that we are ready when it is listened to, and at the end that we are not. Raises WireError."""
     async with _opened(place) as (reader, writer):
         area = await _area(reader, writer)
-        await wire.write(writer, RunSatellite().event())
         try:
             yield SatellitePost(replace(place, room=place.room or area), words, language, (reader, writer))
         finally:
