@@ -1,5 +1,5 @@
-"""A post without devices, ears that are told what they hear, a voice without words: the loop can be led through a whole
-evening where nothing sounds.
+"""A post without devices, ears that are told what they hear, a voice without words, somebody who sings vowels: the loop can
+be led through a whole evening where nothing sounds.
 """
 
 from __future__ import annotations
@@ -8,13 +8,45 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hub.chimes import Tones, sounding
 from hub.post import State, Woken
-from hub.sound import FRAME, Samples
+from hub.sound import FRAME, RATE, Samples
 from models.hearing import Heard
 from models.voice import Manner, Speech, sentences
 from models.wake import WakeWord
+
+_FORMANTS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240))  # of a, i and u
+
+
+def vowels(seconds: float, loud: float = 0.3) -> NDArray[np.float64]:
+    """Vowels one after the other, as a person might sing them: for a detector of speech, speech. 16 kHz, from -loud to loud."""
+    gap = np.zeros(600)
+    parts = [part for i in range(int(seconds / 0.1775)) for part in (_vowel(_FORMANTS[i % 3], 110 + 4 * (i % 7)), gap)]
+    whole = np.concatenate(parts)
+    scaled: NDArray[np.float64] = loud * whole / np.abs(whole).max()
+    return scaled
+
+
+def spoken(seconds: float = 1.5, before: float = 0.2, after: float = 1.0) -> Samples:
+    """Vowels, with so many seconds of silence around them."""
+    return np.concatenate([silent(before), (vowels(seconds) * 32767).astype(np.int16), silent(after)])
+
+
+def silent(seconds: float) -> Samples:
+    return np.zeros(int(seconds * RATE), np.int16)
+
+
+def _vowel(formants: tuple[int, ...], pitch: float, seconds: float = 0.14) -> NDArray[np.float64]:
+    at = np.arange(int(seconds * RATE)) / RATE
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(5 * np.pi * at))) / RATE
+    sounds = np.zeros(len(at))
+    for k in range(1, int(5000 / pitch)):
+        loud = sum(w / (1 + ((k * pitch - f) / 90) ** 2) for f, w in zip(formants, (1, 0.5, 0.3), strict=True))
+        sounds += loud * np.sin(k * phase)
+    voiced: NDArray[np.float64] = sounds * np.minimum(1, np.minimum(at, at[::-1]) / 0.03)
+    return voiced
 
 
 class Dictated:

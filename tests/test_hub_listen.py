@@ -20,7 +20,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from devices.device import Capability, Device, Kind
 from devices.house import Override
@@ -28,6 +27,7 @@ from devices.link import LinkSettings
 from devices.simulator import Home
 from hub import ears
 from hub.listen import Listened, bias, first_utterance, folder, listen, meter, said, source, unseen
+from hub.scripted import silent, spoken
 from hub.settings import BrokerSettings, DeviceSettings, HouseSettings, Settings, VoiceSettings
 from hub.sound import FRAME, RATE, Samples, SoundError
 from hub.utterance import AFTER, BEFORE
@@ -38,34 +38,7 @@ from models.vad import SECONDS, Patience, Phase, SpeechDetector
 for package in ("faster_whisper", "onnxruntime", "soxr"):
     pytest.importorskip(package, reason="the extra `voice` is not installed")
 
-Sound = NDArray[np.float64]
-FORMANTS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240))  # of a, i and u
 SAYS = "turn on the bathroom light"
-
-
-def vowel(formants: tuple[int, ...], pitch: float, seconds: float = 0.14) -> Sound:
-    at = np.arange(int(seconds * RATE)) / RATE
-    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(5 * np.pi * at))) / RATE
-    sounds = np.zeros(len(at))
-    for k in range(1, int(5000 / pitch)):
-        loud = sum(w / (1 + ((k * pitch - f) / 90) ** 2) for f, w in zip(formants, (1, 0.5, 0.3), strict=True))
-        sounds += loud * np.sin(k * phase)
-    voiced: Sound = sounds * np.minimum(1, np.minimum(at, at[::-1]) / 0.03)
-    return voiced
-
-
-def spoken(seconds: float = 1.5, before: float = 1.0, after: float = 1.0) -> Samples:
-    """Vowels one after the other, with silence around them."""
-    gap = np.zeros(600)
-    parts = [part for i in range(int(seconds / 0.1775)) for part in (vowel(FORMANTS[i % 3], 110 + 4 * (i % 7)), gap)]
-    voice = np.concatenate(parts)
-    voice *= 0.3 / np.abs(voice).max()
-    whole = np.concatenate([np.zeros(int(before * RATE)), voice, np.zeros(int(after * RATE))])
-    return (whole * 32767).astype(np.int16)
-
-
-def silent(seconds: float) -> Samples:
-    return np.zeros(int(seconds * RATE), np.int16)
 
 
 async def frames(samples: Samples) -> AsyncGenerator[Samples, None]:
@@ -106,9 +79,9 @@ async def test_an_utterance_is_cut_out_with_a_margin() -> None:
     [
         (silent(7), Phase.NOTHING),
         (silent(0), Phase.NOTHING),
-        (np.concatenate([spoken(0.18)[: RATE + 1400], silent(6)]), Phase.NOTHING),
-        (spoken(8, after=0), Phase.TOO_LONG),
-        (spoken(1, after=0), Phase.ENDED),
+        (np.concatenate([spoken(0.18, before=1.0)[: RATE + 1400], silent(6)]), Phase.NOTHING),
+        (spoken(8, before=1.0, after=0), Phase.TOO_LONG),
+        (spoken(1, before=1.0, after=0), Phase.ENDED),
     ],
     ids=["silence", "no sound at all", "a cough", "a television", "cut off behind the last word"],
 )
@@ -164,7 +137,7 @@ def test_a_model_is_a_path_or_a_name_and_what_is_missing_is_said(tmp_path: Path)
 
 async def test_raw_sound_is_only_what_is_said_to_be_raw(tmp_path: Path) -> None:
     raw = tmp_path / "a.raw"
-    raw.write_bytes(np.repeat(spoken(), 2).astype("<i4").tobytes())
+    raw.write_bytes(np.repeat(spoken(before=1.0), 2).astype("<i4").tobytes())
     with pytest.raises(SoundError, match="not a WAV"):
         await anext(source(Settings(), raw))
     assert len(await anext(source(Settings(), raw, "48000/2/s32"))) == FRAME
@@ -210,7 +183,7 @@ def make(tmp_path: Path) -> Make:
 
 
 async def test_what_was_said_is_heard(make: Make) -> None:
-    listened = await listen(make(), frames(spoken()))
+    listened = await listen(make(), frames(spoken(before=1.0)))
     assert (listened.outcome, listened.reply, listened.done) == ("heard", "", True)
     assert listened.heard is not None
     assert listened.heard.text == SAYS
@@ -221,9 +194,9 @@ async def test_what_was_said_is_heard(make: Make) -> None:
     ("samples", "how", "outcome", "reply"),
     [
         (silent(6), {}, "nothing", "I heard nothing."),
-        (spoken(17, after=0), {}, "too long", "That was too long"),
-        (spoken(), {"sure": 0.2}, "doubtful", "too unsure"),
-        (spoken(), {"endless": True}, "doubtful", "it repeats itself"),
+        (spoken(17, before=1.0, after=0), {}, "too long", "That was too long"),
+        (spoken(before=1.0), {"sure": 0.2}, "doubtful", "too unsure"),
+        (spoken(before=1.0), {"endless": True}, "doubtful", "it repeats itself"),
     ],
     ids=["silence", "ten minutes of speech", "an unsure text", "an endless text"],
 )
@@ -241,7 +214,7 @@ async def test_what_is_no_command_is_never_said_to_the_hub(
 async def test_what_was_heard_is_done_and_confirmed(make: Make, broker: Address) -> None:
     settings = make(broker)
     async with Home(LinkSettings(broker.host, broker.port)) as home:
-        listened = await said(settings, await listen(settings, frames(spoken())), "Bathroom")
+        listened = await said(settings, await listen(settings, frames(spoken(before=1.0))), "Bathroom")
         assert listened.reply == "Bathroom light is on."
         assert listened.done
         assert listened.turn is not None
@@ -254,7 +227,7 @@ async def test_a_name_that_was_misheard_is_put_right(tmp_path: Path, broker: Add
     ears.write(tmp_path / "models" / "whisper-tiny.en", "turn on the barfroom light")
     settings = Settings(state_folder=str(tmp_path), broker=BrokerSettings(broker.host, broker.port))
     async with Home(LinkSettings(broker.host, broker.port)):
-        listened = await listen(settings, frames(spoken()))
+        listened = await listen(settings, frames(spoken(before=1.0)))
     assert listened.heard is not None
     assert (listened.heard.text, listened.text) == ("turn on the barfroom light", SAYS)
 
@@ -291,7 +264,7 @@ async def run_hub(line: list[str], given: bytes = b"") -> Ended:
 
 @pytest.mark.parametrize(("rate", "channels"), [(RATE, 1), (8_000, 1), (48_000, 2)])
 async def test_a_file_of_any_rate_is_heard(make: Make, tmp_path: Path, rate: int, channels: int) -> None:
-    file = file_of(tmp_path / "a.wav", spoken(), rate, channels)
+    file = file_of(tmp_path / "a.wav", spoken(before=1.0), rate, channels)
     ended = await run_hub(command(make(), tmp_path, str(file)))
     assert (ended.code, ended.err) == (0, "")
     text, times = ended.out.splitlines()
@@ -301,13 +274,13 @@ async def test_a_file_of_any_rate_is_heard(make: Make, tmp_path: Path, rate: int
 
 
 async def test_a_pipe_is_heard(make: Make, tmp_path: Path) -> None:
-    ended = await run_hub(command(make(), tmp_path, "-", "--json"), spoken().tobytes())
+    ended = await run_hub(command(make(), tmp_path, "-", "--json"), spoken(before=1.0).tobytes())
     assert (ended.code, ended.err) == (0, "")
     assert json.loads(ended.out)["text"] == SAYS
 
 
 async def test_mistakes_are_one_line(make: Make, tmp_path: Path) -> None:
-    good = file_of(tmp_path / "good.wav", spoken())
+    good = file_of(tmp_path / "good.wav", spoken(before=1.0))
     broken = tmp_path / "broken.wav"
     broken.write_bytes(good.read_bytes()[:20_000])
     settings = make()
@@ -335,7 +308,7 @@ async def test_ctrl_c_ends_it_and_its_child(make: Make, tmp_path: Path) -> None:
         cwd=Path(__file__).parents[1],
     )
     with await asyncio.to_thread(pipe.open, "wb", buffering=0) as file:  # which returns when it is listened to
-        file.write(spoken(1, after=0).tobytes())
+        file.write(spoken(1, before=1.0, after=0).tobytes())
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while not (found := children.read_text().split()):
             await asyncio.sleep(0.01)

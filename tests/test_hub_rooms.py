@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from devices.conventions import Message
 from devices.link import Inbox, Link, LinkSettings
@@ -33,7 +32,7 @@ from hub.reading import Lines
 from hub.rooms import NOT_UNDERSTOOD, Hears, Rooms
 from hub.saying import SOFT
 from hub.schedule import Schedule
-from hub.scripted import Dictated, Hum, ScriptedPost
+from hub.scripted import Dictated, Hum, ScriptedPost, silent, spoken
 from hub.settings import BrokerSettings, Settings, VoiceSettings
 from hub.sound import RATE, Decoder, Samples, from_device, level, to_device
 from hub.turn import MOMENTS, Turn
@@ -53,33 +52,7 @@ LINES = {
     "lamp on": "<turn_on><what> the lamp",
     "is the front door locked": "<get_state><what> front door<state> locked",
 }
-FORMANTS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240))  # of a, i and u
 NIGHT, DAY = datetime(2024, 1, 1, 3), datetime(2024, 1, 1, 12)
-
-
-def vowel(formants: tuple[int, ...], pitch: float, seconds: float = 0.14) -> NDArray[np.float64]:
-    at = np.arange(int(seconds * RATE)) / RATE
-    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(5 * np.pi * at))) / RATE
-    sounds = np.zeros(len(at))
-    for k in range(1, int(5000 / pitch)):
-        loud = sum(w / (1 + ((k * pitch - f) / 90) ** 2) for f, w in zip(formants, (1, 0.5, 0.3), strict=True))
-        sounds += loud * np.sin(k * phase)
-    voiced: NDArray[np.float64] = sounds * np.minimum(1, np.minimum(at, at[::-1]) / 0.03)
-    return voiced
-
-
-def spoken(seconds: float = 1.5, before: float = 0.2, after: float = 1.0) -> Samples:
-    """Vowels one after the other, with silence around them."""
-    gap = np.zeros(600)
-    parts = [part for i in range(int(seconds / 0.1775)) for part in (vowel(FORMANTS[i % 3], 110 + 4 * (i % 7)), gap)]
-    voice = np.concatenate(parts)
-    voice *= 0.3 / np.abs(voice).max()
-    whole = np.concatenate([np.zeros(int(before * RATE)), voice, np.zeros(int(after * RATE))])
-    return (whole * 32767).astype(np.int16)
-
-
-def silent(seconds: float) -> Samples:
-    return np.zeros(int(seconds * RATE), np.int16)
 
 
 class Address(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hub.scripted import vowels
 from models import ModelError
 from models.vad import FRAME, RATE, SECONDS, Endpoint, Patience, Phase, SpeechDetector, silero
 
@@ -111,30 +112,6 @@ def test_times_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 
 # -- the engine
 
-FORMANTS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240))  # of a, i and u
-
-
-def vowel(formants: tuple[int, ...], pitch: float, seconds: float = 0.14) -> Sound:
-    at = np.arange(int(seconds * RATE)) / RATE
-    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(5 * np.pi * at))) / RATE
-    harmonics = range(1, int(5000 / pitch))
-    loud = [
-        sum(w / (1 + ((k * pitch - f) / 90) ** 2) for f, w in zip(formants, (1, 0.5, 0.3), strict=True))
-        for k in harmonics
-    ]
-    sound = sum(a * np.sin(k * phase) for a, k in zip(loud, harmonics, strict=True))
-    edge = np.minimum(at, at[::-1]) / 0.03
-    voiced: Sound = sound * np.minimum(1, edge)
-    return voiced
-
-
-def voice(seconds: float, loud: float = 0.3) -> Sound:
-    """Vowels one after the other, as a person might sing them."""
-    gap = np.zeros(600)
-    parts = [part for i in range(int(seconds / 0.1775)) for part in (vowel(FORMANTS[i % 3], 110 + 4 * (i % 7)), gap)]
-    whole = np.concatenate(parts)
-    return loud * whole / np.abs(whole).max()
-
 
 @pytest.fixture(scope="module")
 def detector() -> SpeechDetector:
@@ -159,7 +136,7 @@ def test_silence_noise_and_a_hum_are_no_speech(detector: SpeechDetector) -> None
 
 @pytest.mark.parametrize("ratio", [None, 20, 10, 5])
 def test_the_end_is_found_within_seven_tenths_of_a_second(detector: SpeechDetector, ratio: float | None) -> None:
-    said = voice(2.5)
+    said = vowels(2.5)
     sound = np.concatenate([np.zeros(RATE), said, np.zeros(2 * RATE)])
     if ratio is not None:
         noise = np.random.default_rng(3).normal(0, 1, len(sound))
@@ -173,14 +150,14 @@ def test_the_end_is_found_within_seven_tenths_of_a_second(detector: SpeechDetect
 
 @pytest.mark.parametrize("loud", [0.003, 0.03, 3])
 def test_a_voice_is_found_however_loud_the_microphone_is(detector: SpeechDetector, loud: float) -> None:
-    sound = np.concatenate([np.zeros(RATE), voice(1.5, loud).clip(-1, 1), np.zeros(RATE)])
+    sound = np.concatenate([np.zeros(RATE), vowels(1.5, loud).clip(-1, 1), np.zeros(RATE)])
     endpoint, _ = run(probabilities(detector, sound))
     assert endpoint.phase is Phase.ENDED
 
 
 def test_a_reset_forgets(detector: SpeechDetector) -> None:
-    first = probabilities(detector, voice(1))
-    assert probabilities(detector, voice(1)) == first
+    first = probabilities(detector, vowels(1))
+    assert probabilities(detector, vowels(1)) == first
 
 
 def test_a_frame_of_another_size_is_a_mistake(detector: SpeechDetector) -> None:
