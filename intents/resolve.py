@@ -211,6 +211,8 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
         what = ""
     if not what:
         return _implied(parse, scene, where)
+    if not where and parse.intent in _IMPLIED and _only_a_place(scene, what):
+        return _implied(parse, scene, what)
     if parse.intent == "activate":
         found = find(scene.index, what, None, scene.area, _is(Kind.SCENE, Kind.SCRIPT))
         preferred = _preferred(parse, scene, fits, what, where)
@@ -233,6 +235,12 @@ def _devices(parse: Parse, scene: _Scene) -> tuple[Device, ...]:
     if found.devices:
         return found.devices
     return _absent(parse, scene, what, where)
+
+
+def _only_a_place(scene: _Scene, what: str) -> bool:
+    """Whether the words name a place and no thing in it: "dim the study" is said of what can be dimmed there."""
+    phrase = scene.index.phrase(what)
+    return not phrase.rest and bool(phrase.areas or phrase.floors or phrase.here)
 
 
 _ON_OFF = frozenset({"turn_on", "turn_off", "toggle"})

@@ -6,6 +6,7 @@ The templates of one family are equally likely; the weight is the family's share
 from __future__ import annotations
 
 from intents.corpus.casual import CASUAL
+from intents.corpus.everyday import EVERYDAY
 from intents.corpus.spoken import SPOKEN, Family
 
 ON = "(turn|turn|turn|switch|put|power|flip|flick) on"
@@ -1507,4 +1508,4 @@ PLAIN: tuple[Family, ...] = (
     ),
 )
 # By name, so that a training can do without one of them and be scored on it.
-FAMILIES: dict[str, tuple[Family, ...]] = {"plain": PLAIN, **SPOKEN, "casual": CASUAL}
+FAMILIES: dict[str, tuple[Family, ...]] = {"plain": PLAIN, **SPOKEN, "casual": CASUAL, "everyday": EVERYDAY}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from intents.corpus.agreed import agreed
 from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import SAMPLER
 from intents.corpus.phrases import Dice
@@ -66,7 +67,8 @@ ORDERS = _rows([row for row in _ALL if row.intent in _SHORT and len(row.template
 def spoken(row: Row, rng: random.Random) -> tuple[str, Parse]:
     """A sentence of this row, and its parse."""
     phrase = _COMMANDS.draw(row.template, rng)
-    return phrase.text, Parse(row.intent, {**({row.flag: ""} if row.flag else {}), **phrase.slots})
+    parse = Parse(row.intent, {**({row.flag: ""} if row.flag else {}), **phrase.slots})
+    return phrase.text, agreed(phrase.text, parse)
 
 
 def order(rng: random.Random, rows: Rows = ORDERS) -> tuple[str, Parse]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from intents.corpus.agreed import agreed
 from intents.corpus.lexicon import (
     APPLIANCE,
     CLIMATE,
@@ -464,7 +465,7 @@ def question(rng: random.Random) -> tuple[str, list[Parse]]:
         slots[slot] = squeeze(span)
         text += before + span
     text = squeeze(text + rest)
-    return text, [Parse("get_state", slots)]
+    return text, [agreed(text, Parse("get_state", slots))]
 
 
 __all__ = ["SAMPLER", "Phrase", "question"]
