@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from intents.parts import reread
+import pytest
+
+from intents.parts import DOUBT, reread
 
 ON, OPEN, PLAY = "<turn_on><what> lamp", "<open><what> blinds", "<play_media><query> jazz"
+BOTH = f"{ON}<and>{OPEN}"
 
 
 def read(sentence: str, known: Mapping[str, tuple[str, float]]) -> tuple[str, float, list[str]]:
@@ -25,7 +28,7 @@ def read(sentence: str, known: Mapping[str, tuple[str, float]]) -> tuple[str, fl
 
 
 def test_a_sure_reading_is_left_whole() -> None:
-    assert read("lamp on and blinds up", {"lamp on and blinds up": (ON, 0.8)}) == (ON, 0.8, [])
+    assert read("lamp on and blinds up", {"lamp on and blinds up": (BOTH, 0.8)}) == (BOTH, 0.8, [])
 
 
 def test_an_unsure_reading_without_a_joint_is_left_whole() -> None:
@@ -49,8 +52,9 @@ def test_the_surer_pieces_are_taken() -> None:
 
 def test_what_two_orders_share_is_not_cut_apart() -> None:
     sentence = "lamp and fan on and blinds up"
-    known = {sentence: (ON, 0.4), "lamp": (ON, 0.1), "lamp and fan on": (ON, 0.8), "blinds up": (OPEN, 0.6)}
-    assert read(sentence, known)[:2] == (f"{ON}<and>{OPEN}", 0.6)
+    lights = f"{ON}<and><turn_on><what> fan"
+    known = {sentence: (BOTH, 0.4), "lamp": (ON, 0.1), "lamp and fan on": (lights, 0.8), "blinds up": (OPEN, 0.6)}
+    assert read(sentence, known)[:2] == (f"{lights}<and>{OPEN}", 0.6)
 
 
 def test_a_piece_that_asks_for_nothing_is_none() -> None:
@@ -60,17 +64,47 @@ def test_a_piece_that_asks_for_nothing_is_none() -> None:
 
 def test_a_small_gain_is_none() -> None:
     sentence = "lamp on and blinds up"
-    known = {sentence: (ON, 0.6), "lamp on": (ON, 0.65), "blinds up": (OPEN, 0.65)}
-    assert read(sentence, known)[:2] == (ON, 0.6)
+    known = {sentence: (BOTH, 0.6), "lamp on": (ON, 0.65), "blinds up": (OPEN, 0.65)}
+    assert read(sentence, known)[:2] == (BOTH, 0.6)
 
 
 def test_opening_words_are_left_out_where_that_is_surer() -> None:
     sentence = "right then lamp on"
-    assert read(sentence, {sentence: (OPEN, 0.4), "lamp on": (ON, 0.9)})[:2] == (ON, 0.9)
-    assert read(sentence, {sentence: (OPEN, 0.4), "lamp on": (ON, 0.45)})[:2] == (OPEN, 0.4)
+    off = "<turn_off><what> lamp"
+    assert read(sentence, {sentence: (off, 0.4), "lamp on": (ON, 0.9)})[:2] == (ON, 0.9)
+    assert read(sentence, {sentence: (off, 0.4), "lamp on": (ON, 0.45)})[:2] == (off, 0.4)
     assert read("so so", {"so so": ("<none>", 0.4)}) == ("<none>", 0.4, [])
 
 
 def test_a_sentence_of_very_many_pieces_is_left_whole() -> None:
     sentence = " and ".join(["lamp on"] * 8)
     assert read(sentence, {sentence: (ON, 0.1), "lamp on": (ON, 0.9)}) == (ON, 0.1, [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ON,  # nothing of the second clause
+        f"{OPEN}<and>{ON}",  # in the other order
+        f"{ON}<and><open><what> lamp",  # one thing for both
+    ],
+)
+def test_a_line_that_the_words_speak_against_is_hardly_believed(line: str) -> None:
+    sentence = "lamp on and blinds up"
+    assert read(sentence, {sentence: (line, 1.0), "lamp on": (ON, 0.9), "blinds up": (OPEN, 0.8)})[:2] == (BOTH, 0.8)
+    assert read(sentence, {sentence: (line, 1.0)})[:2] == (line, pytest.approx(DOUBT))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "line"),
+    [
+        ("go and turn the lamp on", ON),
+        ("lamp on and please", ON),
+        ("salt and pepper lamp on", "<turn_on><what> salt and pepper lamp"),
+        ("lamp on and then mute it all", f"{ON}<and><mute>"),
+        ("turn on the lamp and set it to 20", f"{ON}<and><set><what> it<to> 20"),
+        ("lamp on then fan on then lamp off", f"{ON}<and><turn_on><what> fan<and><turn_off><what> lamp"),
+    ],
+)
+def test_a_line_that_has_all_of_the_words_is_believed(sentence: str, line: str) -> None:
+    assert read(sentence, {sentence: (line, 0.9)}) == (line, 0.9, [])
