@@ -24,7 +24,7 @@ import numpy as np
 from hub.bids import Bids
 from hub.chimes import Chime
 from hub.mouth import Mouth
-from hub.post import State
+from hub.post import Post, State
 from hub.saying import NOTHING, Saying
 from hub.scripted import Hum, ScriptedPost
 from hub.settings import VoiceSettings
@@ -159,6 +159,9 @@ class Listening:
 
     def stop_words(self) -> list[WakeWord]:
         return []
+
+    def foresee(self, post: Post, samples: Samples) -> None:
+        """Nothing is heard."""
 
     async def understand(self, command: Command, known: Callable[[str], None]) -> Turn | None:
         self.commands.append(command)

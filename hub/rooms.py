@@ -21,9 +21,10 @@ from hub import saying
 from hub.bids import Bids
 from hub.chimes import Chime
 from hub.daemon import Hub, tell
+from hub.guesses import Guesses
 from hub.listen import bias, folder
 from hub.mouth import Mouth
-from hub.post import LocalPost, Post
+from hub.post import LocalPost, Post, State
 from hub.saying import Saying
 from hub.settings import RoomSettings, Settings
 from hub.sound import AGAIN, Samples, SoundError
@@ -74,6 +75,7 @@ class Rooms:
         self.hearing = hearing
         self._clock = clock
         self._loops: set[VoiceLoop] = set()
+        self._guesses = Guesses(hub.cores, self._hear)
 
     # -- the posts
 
@@ -88,6 +90,7 @@ class Rooms:
         finally:
             self._loops.discard(loop)
             self.bids.posts = len(self._loops)
+            await self._guesses.forget(post.name)
 
     def announce(self, turn: Turn, alarm: bool = False) -> None:
         """What nobody has asked for just now, in its room: what was put off, or an alarm, which sounds everywhere where no
@@ -103,12 +106,17 @@ class Rooms:
     def stop_words(self) -> list[WakeWord]:
         return _words(dict.fromkeys(self.voice.stop_words, 0.0))
 
+    def foresee(self, post: Post, samples: Samples) -> None:
+        served = (State.HEARING, State.UNDERSTANDING, State.AWAITING)
+        if not any(loop.state in served for loop in self._loops if loop.post is not post):
+            self._guesses.begin(post.name, samples)
+
     async def understand(self, command: Command, known: Callable[[str], None]) -> Turn | None:
         room = command.post.room or self._hub.settings.room
         at = {"wake": (command.woke.at - command.ended_at) * 1000} if command.woke else {}
         at["ended"] = _since(command)
         try:
-            heard = await self._hear(command.samples)
+            heard = await self._guesses.heard(command.post.name, command.samples)
         except ModelError as error:
             log.warning("%s", error)
             return Turn("", "I cannot hear at the moment; my log says why.", "error", done=False, room=room)
@@ -127,7 +135,7 @@ class Rooms:
 
     async def says_stop(self, samples: Samples) -> bool:
         try:
-            heard = await self._hear(samples)
+            heard = await self._guesses.hear(samples)
         except ModelError as error:
             log.warning("%s", error)
             return False
@@ -145,8 +153,7 @@ class Rooms:
 
     async def _hear(self, samples: Samples) -> Heard:
         names = hotwords(bias(self._hub.settings, self._hub.house.devices))
-        async with self._hub.cores:
-            return await self.hearing.hear(samples.astype("<i2").tobytes(), names, self.voice.language)
+        return await self.hearing.hear(samples.astype("<i2").tobytes(), names, self.voice.language)
 
 
 def _since(command: Command) -> float:

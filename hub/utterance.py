@@ -10,7 +10,9 @@ from hub.sound import Samples
 from models.vad import SECONDS, Endpoint, Patience, Phase
 
 BEFORE = 1.2  # seconds kept before the voice: in noise and from afar it was found up to 1.0 s late
-AFTER = 0.3  # and behind it: a "t" or "s" at the end is quiet
+# And behind it: a "t" or "s" at the end is quiet. From 0.1 s after the end on, 39 recorded clips were as quiet as their rooms.
+# A pause as long as this was the end in 156 of 157 cases (the same clips, and over noise).
+AFTER = 7 * SECONDS
 
 UNDECIDED = (Phase.WAITING, Phase.SPEAKING)
 
@@ -49,6 +51,18 @@ class Catcher:
             self._endpoint, self._tail, self._passed = Endpoint(self._patience), 0, len(self._kept)
         return self._endpoint.phase
 
+    def foreseen(self) -> Samples | None:
+        """What will have been said if nobody speaks on: once in each pause, AFTER into it. `end` has the same samples then."""
+        endpoint = self._endpoint
+        ended = endpoint.ended or 0
+        if (
+            not endpoint.enough
+            or len(self._kept) - self._passed - ended != round(AFTER / SECONDS)
+            or ended <= self._tail
+        ):
+            return None
+        return self._voice()
+
     @property
     def silent(self) -> float:
         """Seconds without any voice so far; 0 once there was one."""
@@ -58,12 +72,15 @@ class Catcher:
         """What was caught; who speaks now has ended."""
         phase = self._endpoint.end()
         began, ended = self._passed + (self._endpoint.began or 0), self._passed + (self._endpoint.ended or 0)
-        part = self._kept[max(0, began - round(BEFORE / SECONDS)) : ended + round(AFTER / SECONDS)]
         ms = 1000 * SECONDS
         return Utterance(
             phase,
-            np.concatenate(part) if phase is Phase.ENDED else np.zeros(0, np.int16),
+            self._voice() if phase is Phase.ENDED else np.zeros(0, np.int16),
             waited=began * ms,
             spoken=(ended - began) * ms,
             decided=(len(self._kept) - ended) * ms,
         )
+
+    def _voice(self) -> Samples:
+        began, ended = self._passed + (self._endpoint.began or 0), self._passed + (self._endpoint.ended or 0)
+        return np.concatenate(self._kept[max(0, began - round(BEFORE / SECONDS)) : ended + round(AFTER / SECONDS)])

@@ -77,6 +77,9 @@ class Shared(Protocol):
     def stop_words(self) -> list[WakeWord]:
         """What is listened for while the hub speaks."""
 
+    def foresee(self, post: Post, samples: Samples) -> None:
+        """This is probably all that will have been said at a post: whoever likes may begin to hear it. Must not block."""
+
     async def understand(self, command: Command, known: Callable[[str], None]) -> Turn | None:
         """The turn, whose words are told to `known` as soon as they are there; None where nothing is to be done or said.
 
@@ -195,6 +198,7 @@ class VoiceLoop:
         phase = self._catcher.take(frame, probability)
         if phase in UNDECIDED:
             self._greet()
+            self._foresee()
             return
         utterance, woke = self._catcher.end(), self._woke
         ended_at = asyncio.get_running_loop().time() - utterance.decided / 1000
@@ -204,12 +208,22 @@ class VoiceLoop:
 
     def _greet(self) -> None:
         """A soft sign to go on for who waits for one."""
-        woke = self._woke
-        if woke is None or self._greeted or self._catcher.silent < GREETED_AFTER:
+        if self._woke is None or self._greeted or self._catcher.silent < GREETED_AFTER:
             return
-        if woke.bid.won.done() and woke.bid.won.result():
+        if self._is_ours():
             self._greeted = True
             self._start(self._play(self._shared.sign(Chime.AWAKE)))
+
+    def _foresee(self) -> None:
+        """Where somebody pauses, hearing need not wait until the pause is long enough to be the end."""
+        samples = self._catcher.foreseen()
+        if samples is not None and self._is_ours():
+            self._shared.foresee(self.post, samples)
+
+    def _is_ours(self) -> bool:
+        """Whether it is decided that this post answers."""
+        won = self._woke.bid.won if self._woke else None
+        return won is None or (won.done() and won.result())
 
     def _overhear(self, frame: Samples, probability: float) -> None:
         """While the hub speaks: "stop", by a model of that word or by Whisper."""

@@ -153,6 +153,11 @@ class Endpoint:
         return self.phase
 
     @property
+    def enough(self) -> bool:
+        """Whether somebody speaks, or has just spoken, and it was more than a cough."""
+        return self.phase is Phase.SPEAKING and self._voiced >= _LEAST_FRAMES
+
+    @property
     def begin_threshold(self) -> float:
         return min(_BEGIN + self._noise, 0.8)
 

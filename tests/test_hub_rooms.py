@@ -207,6 +207,43 @@ async def test_a_name_that_was_misheard_is_put_right_before_it_is_read(house: Op
     assert (turn["text"], turn["spoken"]["heard"]) == (SAYS, "Turn on the barfroom light.")
 
 
+# -- the end is foreseen
+
+
+async def test_hearing_begins_before_the_end_of_speech_is_sure(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house(SAYS) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken(after=0.3))
+        while not there.ears.asked:
+            await asyncio.sleep(0)
+        assert post.states[-1][0] is State.HEARING
+        post.say(silent(0.5))
+        assert (await there.turn())["text"] == SAYS
+        assert len(there.ears.asked) == 1
+
+
+async def test_who_speaks_on_after_a_pause_is_heard_to_the_end(house: Open) -> None:
+    post = ScriptedPost("hall", "Hall")
+    async with house("turn on", SAYS) as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(np.concatenate([spoken(0.8, after=0.3), spoken(0.8, before=0)]))
+        turn = await there.turn()
+        assert len(there.ears.asked) == 2
+    assert (turn["text"], turn["orders"][0]["outcome"]) == (SAYS, "confirmed")
+
+
+async def test_nothing_is_guessed_while_another_room_is_being_served(house: Open) -> None:
+    hall, office = ScriptedPost("hall", "Hall"), ScriptedPost("office", "Office")
+    async with house(SAYS, SAYS) as there, there.attended(hall, office):
+        office.wake(Woken("Alexa"))
+        await office.until(State.HEARING)
+        hall.wake(Woken("Okay Nabu"))
+        hall.say(np.concatenate([spoken(0.8, after=0.3), spoken(0.8, before=0)]))
+        await there.turn()
+        assert len(there.ears.asked) == 1
+
+
 # -- taking turns
 
 

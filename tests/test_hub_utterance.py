@@ -60,6 +60,43 @@ def test_the_end_of_a_wake_word_alone_is_nothing() -> None:
     assert not len(catcher.end().samples)
 
 
+def foreseen(catcher: Catcher, *voices: tuple[bool, int]) -> list[list[int]]:
+    """What is foreseen on the way."""
+    found = []
+    for voice, count in voices:
+        for _ in range(count):
+            told(catcher, (voice, 1))
+            if (samples := catcher.foreseen()) is not None:
+                found.append(numbers(samples))
+    return found
+
+
+def test_what_is_foreseen_in_a_pause_is_what_will_have_been_said() -> None:
+    catcher = Catcher(Patience())
+    (early,) = foreseen(catcher, (False, 50), (True, 30), (False, 11))
+    assert told(catcher, (False, 1)) == [Phase.ENDED]
+    assert early == numbers(catcher.end().samples)
+
+
+def test_each_pause_is_foreseen_once_where_it_may_be_the_end() -> None:
+    catcher = Catcher(Patience(), tail=0.45)
+    voices = (
+        (True, 10),
+        (False, 20),
+        (True, 30),
+        (False, LATE - 1),
+        (True, 5),
+        (False, LATE + 2),
+        (True, 5),
+        (False, 30),
+    )
+    found = foreseen(catcher, *voices)
+    assert len(found) == 2
+    assert len(found[0]) < len(found[1])
+    assert foreseen(Catcher(Patience()), (False, 9), (True, 4), (False, 11)) == []  # a cough
+    assert foreseen(Catcher(Patience(silence=0.2)), (True, 30), (False, 30)) == []  # it is over sooner than that
+
+
 def test_how_long_nobody_has_spoken() -> None:
     catcher = Catcher(Patience(), tail=0.45)
     told(catcher, (False, 10))
