@@ -99,8 +99,8 @@ class Hearing:
             what="hearing",
             source=folder,
             timeout=timeout,
-            # Its libraries would otherwise ask the network for what a folder lacks.
-            environment={"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
+            # Its libraries would otherwise ask the network for what a folder lacks, and keep 20 MB more of what is free again.
+            environment={"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "MALLOC_ARENA_MAX": "1"},
         )
 
     async def start(self) -> None:

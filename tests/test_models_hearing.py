@@ -197,6 +197,12 @@ async def test_what_is_missing_is_said_before_a_process_is_started(tmp_path: Pat
         assert hearing.pid is None
 
 
+async def test_a_larger_one_that_was_written_down_hears_the_same(write: Write) -> None:
+    async with Hearing(write(size=ears.Size(width=128, heads=2, layers=2, vocabulary=3000))) as hearing:
+        heard = await hearing.hear(noise(1), "Kitchen")
+    assert (heard.text, Gate().reason(heard)) == (SAYS, "")
+
+
 def test_the_sentence_of_a_model_that_was_written_down_has_each_word_once(tmp_path: Path) -> None:
     for wrong in ("", "the light of the lamp"):
         with pytest.raises(ValueError, match="all different"):
