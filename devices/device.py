@@ -90,7 +90,8 @@ class Device:
     """One thing in the house. `id` is unique and stable; `name` is what people call it.
 
     `options` are the words a mode, an effect or a select accepts; `limits` the ranges, by capability, where
-    the announcement gave them. `read_only` says why no command can be sent, or is None.
+    the announcement gave them. `read_only` says why no command can be sent, or is None. `sensitive` is what the settings
+    say of it, None where they say nothing.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Device:
     limits: Mapping[Capability, Range] = field(default_factory=lambda: MappingProxyType({}))
     members: tuple[str, ...] = ()
     read_only: str | None = None
+    sensitive: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.name.strip():

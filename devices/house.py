@@ -47,6 +47,7 @@ class Override:
     floor: str | None = None
     aliases: tuple[str, ...] = ()
     hidden: bool = False
+    sensitive: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +357,7 @@ def _renamed(device: Device, override: Override) -> Device:
         area=override.area or device.area,
         floor=override.floor or device.floor,
         aliases=aliases,
+        sensitive=override.sensitive,
     )
 
 

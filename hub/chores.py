@@ -178,7 +178,8 @@ def _later(slots: Slots, room: str, schedule: Schedule) -> Done:
         return Done("When should I do that, and what?", done=False)
     if not 0 < seconds <= 7 * 86400:
         return Done("I can wait for up to a week.", done=False)
-    schedule.keep(with_delayed(schedule.plans, schedule.clock() + seconds, text, _text(slots, "area") or room))
+    due, allowed = schedule.clock() + seconds, slots.get("allowed") is True
+    schedule.keep(with_delayed(schedule.plans, due, text, _text(slots, "area") or room, allowed))
     return Done(f"In {reply.duration(seconds)} I will: {text}.")
 
 

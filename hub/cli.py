@@ -95,13 +95,11 @@ def say(
     from hub import say as saying
 
     logs.set_up("warning")
-
-    async def work() -> int:
-        turn = await saying.say(settings, text, room)
-        typer.echo(json.dumps(turn, ensure_ascii=False) if as_json else turn["reply"])
-        return 0 if turn["done"] else 1
-
-    _finish(work)
+    asked = saying.at_the_terminal if sys.stdin.isatty() and not as_json else None
+    with _reported(1):
+        turn = saying.said(settings, text, room, asked)
+    typer.echo(json.dumps(turn, ensure_ascii=False) if as_json else turn["reply"])
+    raise typer.Exit(0 if turn["done"] else 1)
 
 
 @app.command()
@@ -330,12 +328,14 @@ def bundle(
 
 @settings_app.command("show")
 def settings_show(as_json: Json = False, config: Config = None) -> None:
-    """Print every setting as it is in effect, without the password."""
+    """Print every setting as it is in effect, without the password and the PIN."""
     from hub import settings as files
 
     shown = _settings(config).model_dump(mode="json")
     if shown["broker"]["password"] is not None:
         shown["broker"]["password"] = "(not shown)"
+    if shown["safety"]["pin"]:
+        shown["safety"]["pin"] = "(not shown)"
     typer.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else files.as_toml(shown), nl=as_json)
 
 

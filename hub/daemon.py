@@ -24,6 +24,7 @@ from devices.house import Happening, House
 from devices.link import Inbox, Link, LinkError
 from hub import HubError
 from hub.chores import rings
+from hub.guard import Guard
 from hub.logs import FIELDS
 from hub.notify import living
 from hub.pipeline import Pipeline
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SOURCE = "say"  # of what comes in on that topic
 AT_ONCE = 16  # turns under way; a house in which more is said at once is a loop of messages
 QUIET, QUIET_AT_MOST = 0.3, 5.0  # seconds without an announcement until the house counts as known
 
@@ -83,7 +85,8 @@ async def opened(
         talker = await open_.enter_async_context(Talker(resolve_model(chat), settings.model.threads)) if chat else None
         link, house = await open_.enter_async_context(open_house(settings, serve, must_connect))
         schedule = Schedule(settings.folder() / "plans.json")
-        pipeline = Pipeline(settings, house, link, schedule, model, talker=talker)
+        guard = Guard(settings.safety.pin, settings.folder() / "pin.json")
+        pipeline = Pipeline(settings, house, link, schedule, model, talker=talker, guard=guard)
         yield Hub(settings, link, house, schedule, pipeline, cores)
 
 
@@ -182,7 +185,8 @@ async def _hear(hub: Hub, inbox: Inbox) -> None:
             if said is None:
                 continue
             if len(turns) >= AT_ONCE:
-                log.warning("too much is said at once; not heard: %r", said.text[:80])
+                shown = hub.pipeline.shown(said.text, said.room, SOURCE)
+                log.warning("too much is said at once; not heard: %r", shown[:80])
                 continue
             task = asyncio.create_task(_take(hub, said))
             turns.add(task)
@@ -205,7 +209,7 @@ def read(message: Message, room: str = "") -> Said | None:
         except (ValueError, RecursionError):
             return Said(text, room)
         if not isinstance(fields.get("text"), str):
-            log.warning('a command as JSON needs "text": %s', text[:80])
+            log.warning('a command as JSON needs "text"; it has %s', ", ".join(fields)[:80])
             return None
         return Said(fields["text"], _string(fields.get("room")) or room, _string(fields.get("id")))
     return Said(text, room)
@@ -216,7 +220,7 @@ def _string(value: object) -> str:
 
 
 async def _take(hub: Hub, said: Said) -> None:
-    turn = await hub.pipeline.answer(said.text, said.room)
+    turn = await hub.pipeline.answer(said.text, said.room, source=SOURCE)
     await tell(hub, replace(turn, id=said.id) if said.id else turn)
 
 

@@ -150,8 +150,9 @@ def _settings(place: Place) -> tuple[Settings | None, list[Finding]]:
         found = [note("settings", "there is no settings file: the defaults are used", "hub settings path")]
     else:
         found = [fine("settings", str(file))]
-        if settings.broker.password is not None and _open(file):
-            found = [_shut(f"{file} holds a password", file)]
+        kept = "a password" if settings.broker.password is not None else "a PIN" if settings.safety.pin else ""
+        if kept and _open(file):
+            found = [_shut(f"{file} holds {kept}", file)]
     key = settings.broker.key_file
     return settings, [*found, *([_shut(f"{key} is a key", Path(key))] if key is not None and _open(Path(key)) else [])]
 
@@ -459,7 +460,7 @@ def as_json(findings: Iterable[Finding]) -> str:
 
 
 def bundle(place: Place, findings: Iterable[Finding]) -> str:
-    """The report for somebody else, as JSON: no password, no name of a device or room, nothing that was said."""
+    """The report for somebody else, as JSON: no password or PIN, no name of a device or room, nothing that was said."""
     told = list(findings)
     report = {
         "hub": __version__,
@@ -482,21 +483,23 @@ def _without_names(place: Place) -> dict[str, object] | None:
         shown: dict[str, object] = files.load(place.config).model_dump(mode="json")
     except SettingsError:
         return None
-    house, broker = shown.pop("house"), shown["broker"]
+    house, broker, safety = shown.pop("house"), shown["broker"], shown["safety"]
     if isinstance(house, dict):
         shown["house"] = {key: len(names) for key, names in house.items()}
     if isinstance(broker, dict):
         shown["broker"] = {key: value for key, value in broker.items() if key not in ("password", "username")}
+    if isinstance(safety, dict):
+        shown["safety"] = {key: value for key, value in safety.items() if key != "pin"}
     return {key: value for key, value in shown.items() if key != "room"}
 
 
 def _secrets(place: Place) -> list[str]:
-    """What stands behind `password` in the file, also in one that cannot be used; the longest first."""
+    """What stands behind `password` and `pin` in the file, also in one that cannot be used; the longest first."""
     try:
         text = place.file.read_text(errors="replace")
     except OSError:
         return []
-    found = re.findall(r"pass\w*[\"']?\s*=\s*[\"']{0,3}([^\n]*)", text, re.IGNORECASE)
+    found = re.findall(r"(?:pass\w*|\bpin)[\"']?\s*=\s*[\"']{0,3}([^\n]*)", text, re.IGNORECASE)
     inner = [re.split(r"[\"']", value)[0].strip() for value in found] + [value.strip(" \"'") for value in found]
     return sorted({value for value in inner if len(value) >= 3}, key=len, reverse=True)
 

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from hub import HubError
-from hub.pipeline import as_dict, is_guarded
+from hub.guard import is_guarded
+from hub.pipeline import as_dict
 from hub.reading import Completer, Reader, open_completer
 from hub.settings import Settings
 from intents.homes import Home, HomeError, load

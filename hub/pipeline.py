@@ -11,16 +11,18 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from devices.control import carry_out_all
-from devices.device import Device, DeviceError, Kind
+from devices.device import Device, DeviceError
 from devices.house import House
 from devices.link import Link
 from hub import HubError, chores, reply
 from hub.conversation import Conversation, Question, refer, settle
+from hub.guard import Guard, Key, Verdict, Waiting, is_guarded, needs_pin
+from hub.pin import Said, numeric
 from hub.reading import Completer, Reader
 from hub.schedule import Delayed, Schedule, with_wish
 from hub.settings import Settings
@@ -35,6 +37,8 @@ from models import ModelError
 
 log = logging.getLogger(__name__)
 
+NOBODY: Key = ("", "", "nobody")  # nobody who could be asked for the PIN
+NOBODY_ASKED = "That was to open something, for which the PIN is needed, so I did not do it."
 ROOMS = 100  # conversations that are remembered; more rooms are made up by somebody
 # The opposite of what can be undone after a while ("turn on the fan for ten minutes").
 UNDO: Mapping[str, str] = MappingProxyType(
@@ -43,7 +47,6 @@ UNDO: Mapping[str, str] = MappingProxyType(
         **{"unmute": "mute", "unlock": "lock", "media_pause": "media_play"},
     }
 )
-_GUARDED_COVERS = frozenset({"garage", "garage_door", "gate", "door"})
 _STATES = frozenset({"get_state", "get_temperature"})
 _DELAY = re.compile(r"\b(?:in|after)\s+((?:(?!(?:for|the|my|our)\b)[\w./-]+\s+){1,6}?(?:seconds?|minutes?|hours?)\b)")
 
@@ -69,6 +72,9 @@ class _Draft:
     )
     ms: dict[str, float] = field(default_factory=dict)
     talk: str = ""  # the conversation that it is part of, where that is not the room's
+    key: Key = ("", "", "")  # where an answer to "what is the PIN?" has to come from
+    allowed: bool = False  # the PIN was said
+    asks: str = ""  # as in Turn
 
 
 class Pipeline:
@@ -83,6 +89,7 @@ class Pipeline:
         completer: Completer,
         clock: Callable[[], float] = time.monotonic,
         talker: Talker | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._settings = settings
         self._house = house
@@ -91,43 +98,101 @@ class Pipeline:
         self._completer = completer
         self._clock = clock
         self._talker = talker
+        self._guard = guard or Guard(settings.safety.pin)
         self._home = Home(())
         self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
 
-    async def answer(self, utterance: str, room: str = "", conversation: str = "") -> Turn:
+    async def answer(self, utterance: str, room: str = "", conversation: str = "", source: str = "") -> Turn:
         """The whole turn: what was said, understood, done and is to be replied. Never raises.
 
-        What "it" means is remembered for each room, or for each conversation where it is part of one.
+        What "it" means is remembered for each room, or for each conversation where it is part of one. The PIN is asked
+        of whoever spoke: what answers that has to come through the same `source` (a microphone, a connection), from the
+        same room and conversation.
         """
+        key = (source, room, conversation)
+        heard = self._guard.hear(utterance)
+        draft = _Draft(self._guard.shown(utterance, key), room, self.home(), talk=conversation, key=key)
+        return await self._turned(draft, lambda: self._answered(draft, utterance, heard))
+
+    def shown(self, utterance: str, room: str = "", source: str = "") -> str:
+        """What of an utterance may be logged and shown before `answer` has been asked: all of it but a PIN."""
+        return self._guard.shown(utterance, (source, room, ""))
+
+    async def _turned(self, draft: _Draft, work: Callable[[], Awaitable[tuple[str, Done]]]) -> Turn:
+        """The turn that this work makes of the draft, whatever goes wrong in it."""
         started = self._clock()
-        draft = _Draft(utterance, room, self.home(), talk=conversation)
         try:
-            draft.understanding = await self._understand(draft)
-            resolution = draft.understanding.resolution
-            self._remember(draft)
-            kind = resolution.outcome.value
-            if (said := await self._talked(resolution, utterance)) is not None:
-                kind, done = Outcome.ANSWER.value, Done((said,))
-            elif resolution.trouble is not None:
-                done = Done((self._trouble(resolution.trouble),), done=False)
-            else:
-                done = await self._carry_out(resolution, draft)
+            kind, done = await work()
         except (HubError, DeviceError, ModelError) as error:
             log.warning("%s", error)
             kind, done = "error", Done((f"That did not work: {error}",), done=False)
         except Exception:  # a fault of ours costs this turn, never the hub
-            log.exception("a turn failed: %r", utterance[:200])
+            log.exception("a turn failed: %r", draft.text[:200])
             kind, done = "error", Done(("Something is wrong with me; my log says what.",), done=False)
         draft.ms["all"] = (self._clock() - started) * 1000
         return _turn(draft, kind, done)
 
+    async def _answered(self, draft: _Draft, utterance: str, heard: Said) -> tuple[str, Done]:
+        """The kind of the turn, and what came of it. Raises HubError, DeviceError and ModelError."""
+        waiting = self._guard.take(draft.key)
+        if waiting is not None and (heard.alone or (not heard.digits and numeric(utterance))):
+            return await self._unlocked(waiting, heard, draft)
+        if heard.alone:
+            return "refuse", Done(("There is nothing now that waits for the PIN.",), done=False)
+        draft.understanding = await self._understand(draft)
+        resolution = draft.understanding.resolution
+        self._remember(draft)
+        if (said := await self._talked(resolution, draft.text)) is not None:
+            return Outcome.ANSWER.value, Done((said,))
+        if resolution.trouble is not None:
+            return resolution.outcome.value, Done((self._trouble(resolution.trouble),), done=False)
+        if not draft.allowed and await self._needs_pin(resolution, draft.home, draft.room):
+            waiting = Waiting(draft.text, draft.understanding, self._clock())
+            return await self._unlocked(waiting, heard, draft)
+        return resolution.outcome.value, await self._carry_out(resolution, draft)
+
+    # -- the PIN
+
+    async def _needs_pin(self, resolution: Resolution, home: Home, room: str) -> bool:
+        """Whether any of it opens the house, now or later. Raises ModelError."""
+        for wish in resolution.wishes if self._guard.on else ():
+            if "when" in wish.slots:  # which is refused in any case
+                continue
+            planned = [wish]
+            if wish.intent in UNDO and "seconds" in wish.slots:
+                planned.append(Wish(UNDO[wish.intent], wish.targets))
+            elif wish.intent == "delayed_command":
+                command, reader = str(wish.slots.get("command", "")), Reader(self._completer)
+                planned += (await understand(command, home, reader, area=room or None)).resolution.wishes
+            if any(needs_pin(each, home) for each in planned):
+                return True
+        return False
+
+    async def _unlocked(self, waiting: Waiting, heard: Said, draft: _Draft) -> tuple[str, Done]:
+        """What waits, done with the PIN that was heard; asked for where there is none, and refused after too many."""
+        draft.understanding = waiting.understanding
+        verdict = await self._guard.check(heard.digits) if heard.digits else None
+        if verdict is Verdict.RIGHT:
+            resolution = waiting.understanding.resolution
+            allowed = replace(draft, text=waiting.text, allowed=True)  # it shares what is measured
+            return resolution.outcome.value, await self._carry_out(resolution, allowed)
+        if seconds := self._guard.locked_for:
+            return "refuse", Done((reply.locked_out(seconds),), done=False)
+        if draft.key == NOBODY:
+            return "refuse", Done((NOBODY_ASKED,), done=False)
+        self._guard.ask(draft.key, waiting)
+        draft.asks = "pin"
+        again = "" if verdict is None else "That is not the PIN. "
+        return Outcome.ASK.value, Done((f"{again}What is the PIN?",), done=False)
+
     async def meaning(self, utterance: str, room: str = "") -> tuple[Resolution, str]:
         """What it would do, and the sentence where it would do nothing. Nothing is done or remembered. Raises ModelError."""
-        reader = Reader(self._completer)
-        found = await understand(
-            *(utterance, self.home(), reader), area=room or None, threshold=self._settings.safety.sure
-        )
-        resolution = self._guarded(found, self.home()).resolution
+        reader, home = Reader(self._completer), self.home()
+        said = self._guard.hear(utterance).text
+        found = await understand(*(said, home, reader), area=room or None, threshold=self._settings.safety.sure)
+        resolution = self._guarded(found, home).resolution
+        if await self._needs_pin(resolution, home, room):  # whoever carries it out instead of us does not ask for it
+            return Resolution(Outcome.REFUSE, trouble=Trouble(Because.CANNOT)), NOBODY_ASKED
         return resolution, self._trouble(resolution.trouble) if resolution.trouble is not None else ""
 
     async def _talked(self, resolution: Resolution, utterance: str) -> str | None:
@@ -143,12 +208,16 @@ class Pipeline:
         return await self._talker.answer(utterance)
 
     async def do(self, delayed: Delayed) -> Turn:
-        """Carries out what was put off: its sentence, or its wish on the devices as they were chosen then."""
+        """Carries out what was put off: its sentence, or its wish on the devices as they were chosen then.
+
+        Whoever planned it has said the PIN, where it needs one; now nobody is there to be asked.
+        """
+        draft = _Draft(delayed.text, delayed.room, self.home(), key=NOBODY, allowed=delayed.allowed)
         if not delayed.intent:
-            return await self.answer(delayed.text, delayed.room)
+            return await self._turned(draft, lambda: self._answered(draft, delayed.text, Said(delayed.text)))
         wish = Wish(delayed.intent, delayed.targets, MappingProxyType(dict(delayed.slots)))
         resolution = Resolution(Outcome.ACT, (wish,))
-        draft = _Draft(delayed.text, delayed.room, self.home(), Understanding(resolution, confidence=1.0))
+        draft.understanding = Understanding(resolution, confidence=1.0)
         return _turn(draft, "act", await self._carry_out(resolution, draft))
 
     def home(self) -> Home:
@@ -222,7 +291,7 @@ class Pipeline:
 
     def _without_devices(self, wish: Wish, draft: _Draft) -> Done:
         if wish.intent not in _STATES:
-            did = chores.do(wish.intent, wish.slots, draft.room, self._schedule)
+            did = chores.do(wish.intent, {**wish.slots, "allowed": draft.allowed}, draft.room, self._schedule)
             return Done((did.reply,), did.done)
         found = _by_id(self._house.devices)
         asked = [(found[t], self._house.state(t)) for t in wish.targets if t in found]
@@ -271,18 +340,6 @@ class Pipeline:
         self._schedule.keep(with_wish(self._schedule.plans, delayed))
 
 
-def is_guarded(wish: Wish, home: Home) -> bool:
-    """Whether it locks or unlocks, or opens what keeps people out: there a wrong act is worse than none."""
-    if wish.intent in ("lock", "unlock"):
-        return True
-    opens = wish.intent in ("open", "set_position", "turn_on", "toggle")
-    return opens and any(keeps_people_out(d) for t in wish.targets if (d := home.device(t)) is not None)
-
-
-def keeps_people_out(device: Device) -> bool:
-    return device.kind is Kind.LOCK or (device.kind is Kind.COVER and device.device_class in _GUARDED_COVERS)
-
-
 def says_in(text: str) -> bool:
     """Whether a duration in the sentence is said as a delay ("in five minutes") and not as a length ("for ...")."""
     return any(values.duration(found[1]) for found in _DELAY.finditer(text.lower()))
@@ -307,6 +364,7 @@ def _turn(draft: _Draft, kind: str, done: Done) -> Turn:
         line=understanding.line,
         actions=tuple(as_dict(w) for w in understanding.resolution.wishes),
         confidence=understanding.confidence,
+        asks=draft.asks,
         orders=done.orders,
         ms=MappingProxyType(draft.ms),
     )

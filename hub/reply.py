@@ -421,6 +421,12 @@ def duration(seconds: float) -> str:
 # -- refusals and questions back
 
 
+def locked_out(seconds: float) -> str:
+    """Why no PIN is taken now, and for how long; the minutes are rounded up."""
+    minutes = -(-seconds // 60)
+    return f"There were too many wrong PINs. I take no other for {duration(60 * minutes)}."
+
+
 def trouble(found: Trouble, devices: Mapping[str, Device]) -> str:
     """Why nothing is done, or what has to be known first."""
     return _TROUBLES[found.because](found, [devices[i] for i in found.candidates if i in devices])

@@ -121,16 +121,18 @@ class Rooms:
             log.warning("%s", error)
             return Turn("", "I cannot hear at the moment; my log says why.", "error", done=False, room=room)
         at["heard"] = _since(command)
-        spoken = _spoken(command, heard, at)
+        source, pipeline = f"post {command.post.name}", self._hub.pipeline
+        shown = pipeline.shown(heard.text, room, source)
+        spoken = _spoken(command, replace(heard, text=shown), at)
         if reason := Gate().reason(heard):
-            log.info("not believed (%s): %r", reason, heard.text[:200])
-            return Turn(heard.text[:2000], NOT_UNDERSTOOD, "refuse", done=False, room=room, spoken=spoken)
+            log.info("not believed (%s): %r", reason, shown[:200])
+            return Turn(shown[:2000], NOT_UNDERSTOOD, "refuse", done=False, room=room, spoken=spoken)
         if command.cut and is_stop(heard.text):
             return None
-        text = repaired(heard.text, names_of(self._hub.pipeline.home()))
-        known(text)
+        text = repaired(heard.text, names_of(pipeline.home()))
+        known(pipeline.shown(text, room, source))
         began = _since(command)
-        turn = await self._hub.pipeline.answer(text, room)
+        turn = await pipeline.answer(text, room, source=source)
         return replace(turn, spoken=replace(spoken, at=MappingProxyType(at | _moments(turn, began))))
 
     async def says_stop(self, samples: Samples) -> bool:

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from devices.conventions import Message
 from devices.link import ONLINE, Link
-from hub import HubError
+from hub import HubError, pin
 from hub.daemon import opened, settled
 from hub.settings import Settings
 
 STATUS_WITHIN = 0.5  # seconds; a retained message follows the subscription at once
 TURN_WITHIN = 90.0  # seconds; a garage door may take one minute and says so itself
+
+
+def said(settings: Settings, text: str, room: str, ask: Callable[[str], str] | None) -> dict[str, Any]:
+    """As `say`; where the PIN is needed and there is somebody to `ask`, with it ("" gives up). Nothing runs meanwhile.
+
+    Raises LinkError, ModelError, HubError.
+    """
+    turn = asyncio.run(say(settings, text, room))
+    while ask is not None and turn.get("asks") == "pin" and (digits := ask(str(turn["reply"]))):
+        turn = asyncio.run(say(settings, f"{text}, PIN {digits}", room))
+    return turn
+
+
+def at_the_terminal(question: str) -> str:
+    """The PIN, typed without being shown; "" for none."""
+    while True:
+        typed = getpass.getpass(f"{question} (not shown; Enter for none): ").strip()
+        if not typed or pin.read(typed):
+            return typed
+        question = "That is no PIN. What is it?"
 
 
 async def say(settings: Settings, text: str, room: str = "") -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Delayed:
     """A sentence to be answered at `due`, as if it were said then in `room`.
 
     With an intent it is that wish on these devices instead, and the sentence is what was said to bring it about.
+    `allowed` says that the PIN was said for it.
     """
 
     id: int
@@ -58,6 +59,7 @@ class Delayed:
     intent: str = ""
     targets: tuple[str, ...] = ()
     slots: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ def with_timer(plans: Plans, seconds: float, now: float, name: str = "", room: s
     return replace(plans, next_id=plans.next_id + 1, timers=(*plans.timers, timer))
 
 
-def with_delayed(plans: Plans, due: float, text: str, room: str = "") -> Plans:
+def with_delayed(plans: Plans, due: float, text: str, room: str = "", allowed: bool = False) -> Plans:
     """Raises ScheduleError."""
-    return with_wish(plans, Delayed(0, due, text, room))
+    return with_wish(plans, Delayed(0, due, text, room, allowed=allowed))
 
 
 def with_wish(plans: Plans, delayed: Delayed) -> Plans:

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from devices.house import Override, Overrides
 from devices.link import LinkError, LinkSettings
 from hub import HubError
+from hub.pin import is_kept
 from hub.wyoming.settings import WyomingSettings
 
 SYSTEM_FILE = Path("/etc/hub/hub.toml")
@@ -85,11 +86,21 @@ class ModelSettings(BaseModel):
 
 
 class SafetySettings(BaseModel):
-    """How sure the model must be (the share of such readings that is right, 0 to 1) before something is done."""
+    """How sure the model must be (the share of such readings that is right, 0 to 1) before something is done, and the PIN
+    that has to be said before the house is opened.
+    """
 
     model_config = _STRICT
     sure: Annotated[float, Field(ge=0, le=1)] = 0.2
     sure_to_unlock: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pin: Annotated[str, Field(repr=False)] = ""  # as hub.pin keeps one, never the digits
+
+    @field_validator("pin")
+    @classmethod
+    def _kept(cls, pin: str) -> str:
+        if pin and not is_kept(pin):
+            raise ValueError("a PIN is not written here but set by: hub setup sensitive")
+        return pin
 
 
 WakeWords = Mapping[str, Annotated[float, Field(ge=0, lt=1)]]

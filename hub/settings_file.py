@@ -17,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from hub import settings as files
 from hub.settings import SettingsError
 
+SECRETS = frozenset({"password", "pin"})  # keys that make a file one for its owner only
 BACKUP = ".bak"  # behind the name of the settings file
 
 Value = bool | int | float | str | list[str] | None  # None takes the key out
@@ -26,7 +27,7 @@ Changes = Mapping[tuple[str, ...], Value]
 def change(place: Path, changes: Changes) -> None:
     """Sets these keys of the file; as it was, it is beside it. A file that is not there is made, for its owner only.
 
-    One that is given a password is for its owner only from then on. Raises SettingsError; nothing is changed then.
+    One that is given a password or a PIN is for its owner only from then on. Raises SettingsError; nothing is changed then.
     """
     place = place.resolve()  # a link stays a link
     try:
@@ -40,7 +41,7 @@ def change(place: Path, changes: Changes) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if before is not None:
             write(place.with_name(place.name + BACKUP), before, place)
-        write(place, text.encode(), place, secret=any(path[-1] == "password" for path in changes))
+        write(place, text.encode(), place, secret=any(path[-1] in SECRETS for path in changes))
     except UnicodeDecodeError:
         raise SettingsError(f"{place}: this is not text") from None
     except OSError as error:

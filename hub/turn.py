@@ -76,7 +76,7 @@ class Turn:
 
     `ms` has the milliseconds of each of STEPS that was taken, and "all". `done` says that everything that was asked
     for was done or answered: each device confirmed it, was so already, or is one that never reports. `kind` is one
-    of KINDS.
+    of KINDS. `asks` is "pin" where the PIN is to be said next; it is in no field.
     """
 
     text: str
@@ -89,6 +89,7 @@ class Turn:
     line: str = ""
     actions: tuple[Mapping[str, object], ...] = ()
     confidence: float = 0.0
+    asks: str = ""
     orders: tuple[Order, ...] = ()
     ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     spoken: Spoken | None = None
@@ -115,6 +116,7 @@ class Turn:
             "understood": self.line,
             "actions": [dict(a) for a in self.actions],
             "confidence": round(self.confidence, 4),
+            **({"asks": self.asks} if self.asks else {}),
             "orders": [o.as_json() for o in self.orders],
             "ms": {step: round(ms, 1) for step, ms in self.ms.items()},
             **({"spoken": self.spoken.as_json()} if self.spoken else {}),

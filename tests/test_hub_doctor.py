@@ -26,6 +26,7 @@ from devices.simulator import Fault, Home
 from hub import HubError, doctor, installed
 from hub.doctor import Place, as_json, bundle, examine, is_well, verdict, write
 from hub.finding import Finding, Level, wrong
+from hub.pin import hashed
 from models.files import PINS, default_model
 
 ROOT = Path(__file__).parents[1]
@@ -166,6 +167,15 @@ async def test_a_password_that_others_can_read_is_named(place: Place) -> None:
     place.config.chmod(0o644)
     finding = (await look(place))["settings"]
     assert (finding.level, finding.mend) == (Level.WRONG, f"sudo chmod 600 {place.config}")
+
+
+async def test_a_pin_that_others_can_read_is_named(place: Place) -> None:
+    assert place.config is not None
+    settle(place, f'[safety]\npin = "{hashed("4071")}"\n', host="127.0.0.1", port=1)
+    place.config.chmod(0o644)
+    finding = (await look(place))["settings"]
+    assert (finding.level, finding.mend) == (Level.WRONG, f"sudo chmod 600 {place.config}")
+    assert "holds a PIN" in finding.what
 
 
 async def test_a_key_that_others_can_read_is_named(place: Place, tmp_path: Path) -> None:
@@ -589,7 +599,8 @@ async def test_the_command_says_it_all_and_ends_with_1(place: Place) -> None:
 
 async def test_the_report_holds_no_secret_no_name_and_no_word(place: Place, tmp_path: Path, broker: Running) -> None:
     words = ("s3cret-w0rd", "Grandma's lamp", "Cellar", "unlock the cellar", "insulin", "myuser")
-    head = f'room = "{words[2]}"\n[house]\nareas = ["{words[2]}"]\n[house.devices.x]\nname = "{words[1]}"\n'
+    pin = hashed("4071")
+    head = f'room = "{words[2]}"\n[safety]\npin = "{pin}"\n[house]\nareas = ["{words[2]}"]\n[house.devices.x]\nname = "{words[1]}"\n'
     settle(place, head, host=broker.host, port=broker.port, username=words[5], password=words[0])
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "plans.json").write_text(json.dumps({"delayed": [words[3]], "lists": {"x": [words[4]]}}))
@@ -604,12 +615,19 @@ async def test_the_report_holds_no_secret_no_name_and_no_word(place: Place, tmp_
     assert report["settings"]["house"] == {"areas": 1, "floors": 0, "devices": 1}
     assert report["board"]["cores"] >= 1
     assert "aiomqtt" in report["packages"]
-    assert [word for word in words[:5] if word in text] == []
+    assert [word for word in (*words[:5], pin, pin[-20:]) if word in text] == []
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
-    "line", ['password = "s3cret"', "password = 's3cret", '"password"="s3cret" # mine', 'passwort = "s3cret"']
+    "line",
+    [
+        'pin = "s3cret"',
+        'password = "s3cret"',
+        "password = 's3cret",
+        '"password"="s3cret" # mine',
+        'passwort = "s3cret"',
+    ],
 )
 async def test_a_file_that_cannot_be_read_gives_away_nothing(place: Place, line: str) -> None:
     assert place.config is not None

@@ -27,13 +27,14 @@ from hub.chores import do
 from hub.daemon import Hub, opened, settled
 from hub.mouth import RATE as OUT
 from hub.mouth import Mouth
+from hub.pin import hashed
 from hub.post import State, Woken
 from hub.reading import Lines
 from hub.rooms import NOT_UNDERSTOOD, Hears, Rooms
 from hub.saying import SOFT
 from hub.schedule import Schedule
 from hub.scripted import Dictated, Hum, ScriptedPost, silent, spoken
-from hub.settings import BrokerSettings, Settings, VoiceSettings
+from hub.settings import BrokerSettings, SafetySettings, Settings, VoiceSettings
 from hub.sound import RATE, Decoder, Samples, from_device, level, to_device
 from hub.turn import MOMENTS, Turn
 from models import ModelError
@@ -50,6 +51,7 @@ LINES = {
     SAYS: "<turn_on><what> bathroom light",
     "turn on the bedroom light": "<turn_on><what> light<where> bedroom",
     "lamp on": "<turn_on><what> the lamp",
+    "unlock the front door": "<unlock><what> front door",
     "is the front door locked": "<get_state><what> front door<state> locked",
 }
 NIGHT, DAY = datetime(2024, 1, 1, 3), datetime(2024, 1, 1, 12)
@@ -99,12 +101,17 @@ def house(broker: Address, tmp_path: Path) -> Open:
 
     @asynccontextmanager
     async def open_house(
-        *says: str | Heard, hearing: Hears | None = None, voice: Mapping[str, Any] | None = None, now: datetime = DAY
+        *says: str | Heard,
+        hearing: Hears | None = None,
+        voice: Mapping[str, Any] | None = None,
+        now: datetime = DAY,
+        pin: str = "",
     ) -> AsyncIterator[House]:
         settings = Settings(
             broker=BrokerSettings(broker.host, port=broker.port),
             state_folder=str(tmp_path),
             voice=VoiceSettings(**(voice or {})),
+            safety=SafetySettings(pin=pin and hashed(pin)),
         )
         async with (
             Home(LinkSettings(broker.host, broker.port), travel=0.1) as home,
@@ -260,6 +267,25 @@ async def test_after_a_question_the_answer_needs_no_wake_word(house: Open) -> No
         assert there.home.state("bedroom_lamp")["state"] == "ON"
     assert answered["reply"] == "Bedroom lamp is on."
     assert answered["spoken"]["wake"] == ""
+
+
+async def test_the_pin_is_asked_for_and_heard_and_neither_shown_nor_told(house: Open) -> None:
+    post, doubtful = ScriptedPost("hall", "Hall"), Heard("4071.", -2.0, 0.9)
+    async with house("unlock the front door", "4 0 7 1.", doubtful, pin="4071") as there, there.attended(post):
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        assert (await there.turn())["asks"] == "pin"
+        await post.until(State.AWAITING)
+        post.say(spoken())
+        answered = await there.turn()
+        assert there.home.state("front_door")["state"] == "UNLOCKED"
+        await post.until(State.WAITING)
+        post.wake(Woken("Okay Nabu"))
+        post.say(spoken())
+        refused = await there.turn()
+    assert (answered["text"], answered["spoken"]["heard"]) == ("(PIN)", "(PIN)")
+    assert (refused["text"], refused["spoken"]["heard"]) == ("(PIN)", "(PIN)")
+    assert not any("4" in text or "7" in text for _, text in post.states)
 
 
 async def test_a_question_that_nobody_answers_is_let_be(house: Open) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.pin import hashed
 from hub.settings import Settings, SettingsError, as_toml, find, load, parse
 
 EXAMPLE = Path(__file__).parents[1] / "deploy" / "hub.example.toml"
@@ -73,6 +74,14 @@ def test_the_files_are_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_password_is_not_in_the_repr() -> None:
     assert "secret" not in repr(parse('[broker]\nusername = "u"\npassword = "secret"\n', "f"))
+
+
+def test_the_pin_is_neither_plain_nor_shown() -> None:
+    with pytest.raises(SettingsError, match="hub setup sensitive") as caught:
+        parse('[safety]\npin = "4071"\n', "f")
+    assert "4071" not in str(caught.value)
+    kept = hashed("4071")
+    assert kept not in repr(parse(f'[safety]\npin = "{kept}"\n', "f"))
 
 
 def test_devices_and_floors_reach_the_house() -> None:

@@ -25,6 +25,7 @@ import pytest
 
 from devices.link import LinkSettings
 from devices.simulator import Home
+from hub.pin import fits
 from hub.settings import load
 
 pexpect = pytest.importorskip("pexpect")
@@ -45,12 +46,12 @@ StartBroker = Callable[[str], Awaitable[Running]]
 
 
 class Terminal:
-    """A wizard at a pseudo-terminal of its own, and somebody who reads and types there."""
+    """A command of the hub at a pseudo-terminal of its own, and somebody who reads and types there."""
 
-    def __init__(self, config: Path, names: Sequence[str], before: Sequence[str], **variables: str) -> None:
+    def __init__(self, config: Path, words: Sequence[str], before: Sequence[str], **variables: str) -> None:
         self._ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (40, 100))
-        command = [*before, sys.executable, "-m", "hub", "setup", *names, "--config", str(config)]
+        command = [*before, sys.executable, "-m", "hub", *words, "--config", str(config)]
         self._process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", *command],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=os.environ | {"TERM": "vt100", **variables},
@@ -108,7 +109,14 @@ class Terminal:
 
 @contextmanager
 def wizard(config: Path, *names: str, before: Sequence[str] = (), **variables: str) -> Iterator[Terminal]:
-    terminal = Terminal(config, names, before, **variables)
+    with at_terminal(config, "setup", *names, before=before, **variables) as terminal:
+        yield terminal
+
+
+@contextmanager
+def at_terminal(config: Path, *words: str, before: Sequence[str] = (), **variables: str) -> Iterator[Terminal]:
+    """Any command of the hub."""
+    terminal = Terminal(config, words, before, **variables)
     try:
         yield terminal
     finally:
@@ -147,6 +155,8 @@ EVERYTHING: dict[str, str | list[str]] = {
     "May Front door": "",
     "May Garage door": "n",
     "How sure": ["very", "70"],
+    "not to be moved without": "",
+    "PIN of": "",
     "Your command": ["", "turn on the bathroom light"],
     "Said in which room": ["", ""],
 }
@@ -356,3 +366,37 @@ def test_a_full_disk_and_an_empty_stick_are_told_before_anything_is_fetched(conf
         assert it.ended() == 0
     assert "has no model.bin" in " ".join(it.shown.split())
     assert "model" not in read(config)
+
+
+async def test_a_pin_is_set_and_asked_for_by_what_is_said(broker: Running, config: Path) -> None:
+    config.write_text(f'{config.read_text()}[broker]\nhost = "{broker.host}"\nport = {broker.port}\n')
+    config.chmod(0o644)
+
+    def person() -> str:
+        with wizard(config, "sensitive") as it:
+            told = {"May Front door": "", "May Garage door": "", "How sure": ""}
+            also = {"not to be moved without": ["office printer", "-"]}
+            pins = {"PIN of": ["12", "4071", "4071"], "Once more": ["4072", "4071"]}
+            it.answer({**told, **also, **pins}, "takes one of these steps again")
+            assert it.ended() == 0
+            return it.shown
+
+    async with Home(LinkSettings(broker.host, broker.port)) as home:
+        shown = await asyncio.to_thread(person)
+        assert "a PIN has 4 to 12 digits" in shown
+        assert "These are two" in shown
+        assert "with a PIN" in shown
+        assert not re.search("407[12]", shown + config.read_text())
+        assert config.stat().st_mode & 0o777 == 0o600
+        assert fits("4071", load(config).safety.pin)
+
+        def say(text: str, *typed: str) -> str:
+            with at_terminal(config, "say", text) as it:
+                it.answer({"(not shown": list(typed)}, ".\r\n")
+                it.ended()
+                return it.shown
+
+        assert "Office printer is on" in await asyncio.to_thread(say, "turn on the office printer", "x", "4072", "4071")
+        shown = await asyncio.to_thread(say, "unlock the front door", "4071")
+        assert home.state("front_door")["state"] == "UNLOCKED"
+        assert "4071" not in shown

@@ -15,6 +15,7 @@ import pytest
 
 from devices.link import LinkSettings
 from devices.simulator import Home
+from hub.pin import fits
 from hub.settings import load
 from hub.setup import asking, mosquitto
 from hub.setup.finding import Announced, brokers
@@ -80,10 +81,13 @@ async def test_a_file_of_answers_does_the_same_and_tells_it_as_json(broker: Runn
         names = {{ "Office printer" = "Ink" }}
         [sensitive]
         allowed = {{ "Garage door" = false }}
+        also = {{ Ink = true }}
+        pin_file = "{config.with_name("pin")}"
         [service]
         [command]
         say = "turn on the bathroom light"
     """
+    config.with_name("pin").write_text("4071\n")
     async with Home(LinkSettings(broker.host, broker.port)) as home:
         home.change("bathroom_light", state="OFF")
         known = (await asyncio.to_thread(unattended, config, answers, "--json")).stdout
@@ -95,11 +99,13 @@ async def test_a_file_of_answers_does_the_same_and_tells_it_as_json(broker: Runn
     assert outcomes["command"] == "done"
     assert "Bathroom light is on" in report["steps"][-1]["note"]
     changed = load(config).house.devices.values()
-    assert {(d.area, d.name, d.hidden) for d in changed} == {
-        ("Study", None, False),
-        (None, "Ink", False),
-        (None, None, True),
+    assert {(d.area, d.name, d.hidden, d.sensitive) for d in changed} == {
+        ("Study", None, False, None),
+        (None, "Ink", False, True),
+        (None, None, True, None),
     }
+    assert fits("4071", load(config).safety.pin)
+    assert "4071" not in known + config.read_text()
 
 
 async def test_what_fails_ends_it_and_is_told(broker: Running, config: Path) -> None:
@@ -114,6 +120,8 @@ async def test_what_fails_ends_it_and_is_told(broker: Running, config: Path) -> 
         ("[broker]\ntls = 1", "broker", "true or false"),
         ('[board]\nthreads = "lots"', "board", "no whole number"),
         ('[devices]\ntest = "the moon"\nlook_again = false', "devices", "No device is called"),
+        ('[sensitive]\npin = "12"', "sensitive", "a PIN has 4 to 12 digits"),
+        ("[sensitive]\nalso = { moon = true }", "sensitive", "no device has this name"),
         ('[devices]\nrooms = { moon = "Attic" }', "devices", "no device has this name"),
         ('[command]\nsay = "turn on the moon"', "command", "not done"),
     ):

@@ -10,8 +10,9 @@ from devices.control import carry_out
 from devices.device import Capability, Device, Kind
 from devices.house import House
 from hub.daemon import open_house, settled
+from hub.guard import keeps_people_out
 from hub.listing import NOTHING_FOUND, state_in_words
-from hub.pipeline import keeps_people_out
+from hub.pin import LONGEST, SHORTEST, PinError, hashed
 from hub.settings import Settings
 from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
@@ -174,20 +175,65 @@ def take_sensitive(desk: Desk) -> Result:
     seen = look(desk)
     guarded = tuple(device for device in seen.devices if keeps_people_out(device))
     _all_there(desk, Seen(guarded, ""), "allowed")
-    if not guarded:
-        return Result("no lock, garage door or gate")
-    desk.asker.say("These open the house. Their names must be said exactly, and the hub must be surer than for a lamp:")
     changes: dict[tuple[str, ...], Value] = {}
+    if guarded:
+        desk.asker.say(
+            "These open the house. Their names must be said exactly, and the hub must be surer than for a lamp:"
+        )
     for device in guarded:
         where = f" ({device.area})" if device.area else ""
         if not desk.asker.yes(
             _key(desk, "allowed", device), f"May {device.name}{where} be moved by what is said?", True
         ):
             changes[("house", "devices", device.id, "hidden")] = True
-    sure = _share(desk)
-    changes[("safety", "sure_to_unlock")] = sure
-    hidden = len(changes) - 1
-    return Result(f"{len(guarded)} open the house, {hidden} of them out of reach; sure to {sure:.0%}", changes)
+    hidden = len(changes)
+    sure = _share(desk) if guarded else desk.settings.safety.sure_to_unlock
+    changes |= {("safety", "sure_to_unlock"): sure} if guarded else {}
+    marked = _marked(desk, seen)
+    changes |= {("house", "devices", device.id, "sensitive"): True for device in marked}
+    if not guarded and not marked:
+        return Result("no lock, garage door or gate")
+    changes |= (kept := _pin(desk))
+    is_set = bool(kept.get(("safety", "pin"), desk.settings.safety.pin))
+    opens = f"{len(guarded)} open the house, {hidden} of them out of reach; sure to {sure:.0%}"
+    more = f"; {len(marked)} more are sensitive" if marked else ""
+    return Result(f"{opens}{more}; {'with' if is_set else 'without'} a PIN", changes)
+
+
+def _marked(desk: Desk, seen: Seen) -> list[Device]:
+    """Other devices that are moved only with the PIN."""
+    question = "Another device that is not to be moved without a PIN (its name, or - to go on)"
+    if not desk.asker.attended:
+        _all_there(desk, seen, "also")
+        return [d for d in seen.devices if desk.asker.yes(_key(desk, "also", d), question, False)]
+    found: list[Device] = []
+    while (device := _one(desk, seen, "also", question)) is not None:
+        found.append(device)
+    return found
+
+
+def _pin(desk: Desk) -> dict[tuple[str, ...], Value]:
+    """What is to be kept of a new PIN; nothing where it stays as it is."""
+    now = bool(desk.settings.safety.pin)
+    desk.asker.say("With a PIN the hub asks for it before it unlocks or opens them; to shut them it is never needed.")
+    stays = f"Enter for {'the one that is set' if now else 'none'}"
+    while True:
+        said = desk.asker.secret(
+            "pin", f"PIN of {SHORTEST} to {LONGEST} digits ({stays}{', - for none' if now else ''})"
+        )
+        if said in ("", NONE):
+            return {("safety", "pin"): None} if said and now else {}
+        try:
+            kept = hashed(said)
+        except PinError as error:
+            desk.asker.again(f"{error}.")
+            continue
+        if (
+            not desk.asker.attended
+            or desk.asker.secret("pin_again", "Once more, so that it is the one you mean") == said
+        ):
+            return {("safety", "pin"): kept}
+        desk.asker.again("These are two.")
 
 
 def _share(desk: Desk) -> float:
@@ -206,4 +252,5 @@ DEVICES = Step(
     frozenset({"rooms", "names", "test", "look_again", "say_rooms", "rename", "name"}),
     take_devices,
 )
-SENSITIVE = Step("sensitive", "What opens the house", frozenset({"allowed", "sure", "look_again"}), take_sensitive)
+_ASKED = frozenset({"allowed", "sure", "also", "pin", "pin_file", "look_again"})
+SENSITIVE = Step("sensitive", "What opens the house", _ASKED, take_sensitive)

@@ -97,7 +97,8 @@ class Sentence:
 async def answer(pipeline: Pipeline, sentence: Sentence, usual_room: str) -> tuple[Turn, Event]:
     """The whole turn, and the event that tells of it. What "it" means is the room's, else the conversation's."""
     talk = f"conversation {sentence.conversation}" if sentence.conversation and not sentence.room else ""
-    turn = await pipeline.answer(sentence.text, sentence.room or usual_room, talk)
+    source = f"wyoming {sentence.conversation}"
+    turn = await pipeline.answer(sentence.text, sentence.room or usual_room, talk, source)
     well = turn.done or turn.kind == "ask"
     return turn, (Handled if well else NotHandled)(turn.reply, sentence.context).event()
 
