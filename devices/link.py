@@ -500,7 +500,12 @@ class _Connected:
             raise aiomqtt.MqttError(f"name or service not known: {error}") from None
         except BaseException:
             # aiomqtt leaves the socket open when no CONNACK comes in time, and has no verb of its own to close it.
-            self._client._client.disconnect()
+            client = self._client._client
+            client.on_disconnect = None  # nobody waits for it any more
+            if client.socket() is None:  # its thread still connects, and may come to its end after our loop's
+                client.on_socket_close = client.on_socket_register_write = client.on_socket_unregister_write = None
+                client.on_socket_open = lambda client, data, late: late.close()
+            client.disconnect()
             raise
 
     async def __aenter__(self) -> aiomqtt.Client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,6 +55,23 @@ async def test_a_message_arrives(link: Link) -> None:
     await link.publish(Message("room/1/lamp", b"ON", qos=1))
     assert await first(inbox) == Message("room/1/lamp", b"ON")
     assert link.state is LinkState.CONNECTED
+
+
+@pytest.mark.parametrize("later", [0, 2, 4, 6])
+async def test_one_that_is_given_up_while_it_connects_leaves_nothing_behind(
+    broker: Running, later: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def given_up() -> None:
+        link = Link(settings(broker), status_topic="room/hub")
+        await link.open()
+        for _ in range(later):  # turns of the loop, each of which takes it a little further
+            await asyncio.sleep(0)
+        await link.close()
+
+    for _ in range(5):
+        await asyncio.to_thread(asyncio.run, given_up())
+    gc.collect()  # what was left would say so now
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
