@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
 from dataclasses import dataclass
 
 from devices.command import Action, Command
 from devices.control import carry_out
 from devices.device import Capability, Device, Kind
-from devices.house import House
 from hub.daemon import open_house, settled
 from hub.guard import keeps_people_out
-from hub.listing import NOTHING_FOUND, state_in_words
+from hub.listing import NOTHING_FOUND, table
 from hub.pin import LONGEST, SHORTEST, PinError, hashed
 from hub.settings import Settings
 from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
 
 NONE = "-"
-COLUMNS = 80
 _HARMLESS = frozenset({Kind.LIGHT, Kind.SWITCH})
 
 
@@ -46,25 +44,7 @@ async def _look(settings: Settings) -> Seen:
     async with open_house(settings) as (link, house):
         await settled(link, house)
         found = tuple(sorted(house.devices, key=lambda d: (d.area or "~", d.name)))
-        return Seen(found, _shown(found, house))
-
-
-def _shown(devices: Sequence[Device], house: House) -> str:
-    """A line for each device that fits a terminal of 80 columns: what is cut off is the end of its state."""
-    rows = [("ROOM", "NAME", "KIND", "STATE")]
-    for device in devices:
-        state = state_in_words(house.state(device.id)) or "not said yet"
-        rows.append(
-            (
-                device.area or "-",
-                device.name,
-                device.kind.value,
-                state if house.available(device.id) else "not reachable",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ["  ".join((*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3])) for row in rows]
-    return "\n".join(line if len(line) <= COLUMNS else f"{line[: COLUMNS - 3].rstrip()}..." for line in lines)
+        return Seen(found, table(found, house, shutil.get_terminal_size().columns))
 
 
 # -- rooms, names, and a test
