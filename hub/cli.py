@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,17 +23,28 @@ from hub import HubError, __version__
 if TYPE_CHECKING:
     from hub.settings import Settings
 
+TO_BEGIN, EVERY_DAY, TO_LOOK_AFTER, TO_MEASURE = PANELS = ("To begin", "Every day", "To look after it", "To measure it")
+
+
+class Grouped(typer.core.TyperGroup):
+    """The commands in the order in which somebody meets them."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return sorted(self.commands, key=lambda name: PANELS.index(getattr(self.commands[name], "rich_help_panel")))  # noqa: B009
+
+
 app = typer.Typer(
-    name="hub", help="An offline assistant for the home.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+    name="hub", help="An offline assistant for the home.", cls=Grouped, no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
 settings_app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
-app.add_typer(settings_app, name="settings")
+app.add_typer(settings_app, name="settings", rich_help_panel=TO_LOOK_AFTER)
 model_app = typer.Typer(help="Fetch, choose, look at, export and verify models.", no_args_is_help=True)
-app.add_typer(model_app, name="model")
+app.add_typer(model_app, name="model", rich_help_panel=TO_LOOK_AFTER)
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings file [HUB_CONFIG, ~/.config/hub/hub.toml, /etc/hub/]."),
+    typer.Option("--config", metavar="FILE", help="Settings file; else HUB_CONFIG, ~/.config/hub/hub.toml, /etc/hub/."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Room = Annotated[str, typer.Option("--room", help="The room in which it is said.")]
@@ -40,6 +52,8 @@ Room = Annotated[str, typer.Option("--room", help="The room in which it is said.
 
 def main() -> None:
     """The console script: no foreseeable error shows a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no sign for a device's name
     try:
         app()
     except KeyboardInterrupt:
@@ -64,7 +78,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 def run(config: Config = None) -> None:
     """Run the hub: answer what is said on hub/ID/say."""
     settings = _settings(config)
@@ -82,9 +96,9 @@ def run(config: Config = None) -> None:
     _finish(work)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 def say(
-    text: Annotated[str, typer.Argument(help='What is said, for example "turn on the kitchen light".')],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help='What is said, for example "turn on the kitchen light".')],
     room: Room = "",
     as_json: Json = False,
     config: Config = None,
@@ -102,11 +116,11 @@ def say(
     raise typer.Exit(0 if turn["done"] else 1)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 def listen(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE|-]", help="A WAV file, or - for stdin; without it, the microphone."),
+        typer.Argument(metavar="FILE", help="A WAV file, or - for stdin; without it, the microphone."),
     ] = None,
     do: Annotated[bool, typer.Option("--say", help="Say to the hub what was heard, as `hub say` does.")] = False,
     room: Room = "",
@@ -136,7 +150,7 @@ def listen(
     _finish(work)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 def devices(
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and show each change as it happens.")] = False,
     as_json: Json = False,
@@ -147,10 +161,11 @@ def devices(
     from hub import listing, logs
 
     logs.set_up("warning")
-    _finish(lambda: listing.show(settings, watch, as_json, _print_line))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    _finish(lambda: listing.show(settings, watch, as_json, _print_line, width))
 
 
-@app.command()
+@app.command(rich_help_panel=TO_MEASURE)
 def understand(
     home: Annotated[str, typer.Option("--home", metavar="FILE[#ID]", help="The home, as JSON; #ID picks one of many.")],
     config: Config = None,
@@ -163,7 +178,7 @@ def understand(
     _finish(lambda: measure.understand_lines(settings, home, sys.stdin.buffer, sys.stdout.buffer, sys.stderr))
 
 
-@app.command()
+@app.command(rich_help_panel=TO_MEASURE)
 def score(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Sentences and what they are to do.")],
     home: Annotated[str, typer.Option("--home", metavar="FILE[#ID]", help="The home, as JSON; #ID picks one of many.")],
@@ -179,17 +194,18 @@ def score(
     _finish(lambda: scoring.show(settings, file, home, as_json, _print_line))
 
 
-@app.command()
+@app.command(rich_help_panel=TO_MEASURE)
 def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...", help='Model files; "home" is the shipped one [that and the settings\' one].'
+            metavar="MODEL",
+            help='Model files; "home" is the shipped one. Without any: that, and the one of the settings.',
         ),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each sentence is read.")] = 10,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, max=64, help="Processor threads [as in the settings].")
+        int | None, typer.Option("--threads", min=1, max=64, help="Processor threads; else as in the settings.")
     ] = None,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture, too.")] = None,
     as_json: Json = False,
@@ -210,7 +226,7 @@ def bench(
     _finish(lambda: measuring.show(settings, order, _print_line, tell))
 
 
-@app.command()
+@app.command(rich_help_panel=TO_BEGIN)
 def demo(
     script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
     voice: Annotated[
@@ -227,13 +243,12 @@ def demo(
     _finish(lambda: showing.demo(settings, talk=not script_only and sys.stdin.isatty(), voice=voice))
 
 
-@app.command()
+@app.command(rich_help_panel=TO_BEGIN)
 def setup(
     steps: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STEP]...",
-            help="board, broker, models, sound, devices, sensitive, service, command; all without one.",
+            metavar="STEP", help="board, broker, models, sound, devices, sensitive, service, command; all without one."
         ),
     ] = None,
     answers: Annotated[
@@ -263,7 +278,7 @@ def setup(
     raise typer.Exit(0 if report.well else 1)
 
 
-@app.command()
+@app.command(rich_help_panel=TO_BEGIN)
 def doctor(
     as_json: Json = False,
     bundle: Annotated[
@@ -301,7 +316,7 @@ def doctor(
     _finish(work)
 
 
-@app.command()
+@app.command(rich_help_panel=TO_LOOK_AFTER)
 def bundle(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or one made before.")],
     extras: Annotated[
@@ -381,11 +396,14 @@ def model_inspect(
 
 @model_app.command("export")
 def model_export(
-    checkpoint: Path,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A file or a folder; hub model inspect looks at it.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.gguf", help="Where to write it; a card goes beside it.")],
     kind: Annotated[str, typer.Option("--type", help="f16, q8_0, q5_k_m, q4_k_m, q4_k_s, q4_0 or iq4_nl.")] = "q4_k_m",
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", help="tokenizer.model or tokenizer.json [beside the checkpoint].")
+        Path | None,
+        typer.Option("--tokenizer", help="tokenizer.model or tokenizer.json; else the one beside the checkpoint."),
     ] = None,
     imatrix: Annotated[
         Path | None, typer.Option("--imatrix", metavar="TEXT", help="A text file whose activations weigh the rounding.")
@@ -471,7 +489,7 @@ def model_train(
 
 
 @model_app.command("verify")
-def model_verify(file: Path) -> None:
+def model_verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF with its card beside it.")]) -> None:
     """Say whether a model file is the one that the card beside it describes."""
     with _reported(1):
         from models.export import check

@@ -81,7 +81,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ScoreError(f"{path}: cannot be read ({error})") from None
+        raise ScoreError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     records = []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):

@@ -9,9 +9,11 @@ import http.client
 import os
 import re
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -334,10 +336,17 @@ def _go_on(
     except urllib.error.HTTPError as error:
         return _refused(pin, part, error)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
-        raise _LostError(f"no connection to {url} ({getattr(error, 'reason', error)})") from error
+        raise _LostError(_unreached(url, getattr(error, "reason", error))) from error
     except ValueError as error:
         raise ModelError(f"{url} is no address: {error}") from error
     return total is None or done >= total
+
+
+def _unreached(url: str, reason: object) -> str:
+    """Why there is no connection, in words; for a name that nobody knows what is usually behind it."""
+    if isinstance(reason, socket.gaierror):
+        return f"{urllib.parse.urlsplit(url).hostname} is not found: this machine has no network, or no way into the internet"
+    return f"no connection to {url} ({getattr(reason, 'strerror', None) or reason})"
 
 
 def _place(response: http.client.HTTPResponse, part: Path, have: int) -> int:

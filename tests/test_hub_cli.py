@@ -78,6 +78,22 @@ async def test_help_is_everywhere_and_loads_no_engine() -> None:
     assert out.strip() == b"['asyncio']"
 
 
+async def test_ctrl_c_while_the_command_line_is_loaded_ends_it_quietly() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from hub.__main__ import main; main()\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[1]
+    )
+    assert (await process.communicate())[1] == b""
+    assert process.returncode == 130
+
+
 async def test_the_version_is_that_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert (await run_hub("--version")).out == f"hub {project['version']}\n"

@@ -196,10 +196,20 @@ def silent(command: Any, name: str) -> list[str]:
     ]
 
 
+def helps(command: Any) -> list[str]:
+    """All that the command, and those below it, say of themselves and of what they take."""
+    below = getattr(command, "commands", {}).values()
+    own = [command.help or "", *(getattr(p, "help", None) or "" for p in command.params)]
+    return [*own, *(text for inner in below for text in helps(inner))]
+
+
 def test_every_command_and_option_says_what_it_does() -> None:
     hub = get_command(app)
     assert {"run", "say", "devices", "settings", "understand", "demo"} <= set(getattr(hub, "commands", {}))
     assert not silent(hub, "hub")
+    assert not re.findall(r"\[.*?\]", " ".join(helps(hub))), (
+        "what stands in brackets is taken for markup, and not shown"
+    )
     mute = Typer(add_completion=False)
     mute.command()(lambda: None)
     assert silent(get_command(mute), "mute") == ["mute"]

@@ -189,6 +189,8 @@ def test_what_the_server_says_is_passed_on(
 def test_no_server_and_no_room_are_errors(site: Site, tmp_path: Path, patience: Patience) -> None:
     with pytest.raises(ModelError, match="no connection"):
         fetch(PIN, tmp_path, source="http://127.0.0.1:1", patience=patience)
+    with pytest.raises(ModelError, match=r"nobody\.invalid is not found: this machine has no network"):
+        fetch(PIN, tmp_path, source="http://nobody.invalid", patience=patience)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be stored"):
         fetch(PIN, tmp_path / "file", source=site.url)

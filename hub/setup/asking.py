@@ -183,7 +183,9 @@ class Prepared:
             try:
                 return Path(str(file)).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
             except (OSError, UnicodeDecodeError) as error:
-                raise SetupError(f"{self.name}: {key}_file = {str(file)!r} cannot be read ({error})") from None
+                raise SetupError(
+                    f"{self.name}: {key}_file = {str(file)!r} cannot be read ({getattr(error, 'strerror', None) or error})"
+                ) from None
         return self.ask(key, question)
 
     def yes(self, key: str, question: str, default: bool) -> bool:
@@ -219,9 +221,13 @@ def answers(file: Path, known: Mapping[str, frozenset[str]]) -> Mapping[str, Map
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{file}: the answers cannot be read ({error})") from None
+        raise SetupError(f"{file}: the answers cannot be read ({getattr(error, 'strerror', None) or error})") from None
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{file}: this is not TOML: {error}") from None
+    if not tables:
+        raise SetupError(
+            f"{file}: there is no answer in it; it takes a table for each step: {', '.join(f'[{s}]' for s in known)}"
+        )
     for step, table in tables.items():
         if step not in known or not isinstance(table, dict):
             raise SetupError(f"{file}: there is no step [{step}]; there are {', '.join(known)}")
