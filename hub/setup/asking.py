@@ -224,10 +224,6 @@ def answers(file: Path, known: Mapping[str, frozenset[str]]) -> Mapping[str, Map
         raise SetupError(f"{file}: the answers cannot be read ({getattr(error, 'strerror', None) or error})") from None
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{file}: this is not TOML: {error}") from None
-    if not tables:
-        raise SetupError(
-            f"{file}: there is no answer in it; it takes a table for each step: {', '.join(f'[{s}]' for s in known)}"
-        )
     for step, table in tables.items():
         if step not in known or not isinstance(table, dict):
             raise SetupError(f"{file}: there is no step [{step}]; there are {', '.join(known)}")

@@ -56,7 +56,8 @@ class Report:
         return json.dumps({"well": self.well, "settings": str(self.file), "steps": steps}, indent=1, ensure_ascii=False)
 
     def as_text(self) -> str:
-        return "\n".join(f"  {line.outcome:8} {line.step:10} {line.note}".rstrip() for line in self.lines.values())
+        lines = (f"  {line.outcome:8} {line.step:10} {line.note}".rstrip() for line in self.lines.values())
+        return "\n".join(lines) or "No step was taken: none of them has an answer."
 
 
 def place(config: Path | None) -> Path:
