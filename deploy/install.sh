@@ -191,6 +191,9 @@ pip install -q --no-index --find-links "$wheels" --no-deps --force-reinstall hom
 rm -rf "$place/deploy"
 cp -r "$deploy" "$place/deploy"
 ln -sfn "$place/bin/hub" "$command_link"
+if [ -e "$settings/hub.toml" ]; then
+    "$place/bin/hub" settings migrate --config "$settings/hub.toml" || say "The settings stay as they are; hub doctor says more."
+fi
 
 # -- the service
 

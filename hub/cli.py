@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -83,8 +84,11 @@ def run(config: Config = None) -> None:
     """Run the hub: answer what is said on hub/ID/say."""
     settings = _settings(config)
     from hub import daemon, logs
+    from hub import settings as files
 
     logs.set_up(settings.log_level)
+    if (found := files.find(config)) is not None and (said := files.older(found)):
+        logging.getLogger(__name__).warning("%s: %s; hub settings migrate mends that", found, said)
 
     async def work() -> int:
         stop = asyncio.Event()
@@ -362,6 +366,25 @@ def settings_check(config: Config = None) -> None:
     _settings(config)
     found = files.find(config)
     typer.echo(f"{found} is in order." if found else "There is no settings file; the defaults are used.")
+    if found is not None and (said := files.older(found)):
+        typer.echo(f"Only its form is old: {said}; hub settings migrate mends that.")
+
+
+@settings_app.command("migrate")
+def settings_migrate(config: Config = None) -> None:
+    """Bring the settings file into the newest form; as it was, it is kept beside it with a date."""
+    from hub import settings as files
+    from hub import settings_file
+
+    with _reported(2):
+        found = files.find(config)
+        kept = settings_file.migrate(found) if found is not None else None
+    if found is None:
+        typer.echo("There is no settings file, so there is nothing to migrate.")
+    elif kept is None:
+        typer.echo(f"{found} has the newest form already.")
+    else:
+        typer.echo(f"{found} has the newest form now; as it was, it is {kept}.")
 
 
 @settings_app.command("path")

@@ -153,6 +153,8 @@ def _settings(place: Place) -> tuple[Settings | None, list[Finding]]:
         kept = "a password" if settings.broker.password is not None else "a PIN" if settings.safety.pin else ""
         if kept and _open(file):
             found = [_shut(f"{file} holds {kept}", file)]
+        if said := files.older(file):
+            found.append(note("settings", f"{file}: {said}", "sudo hub settings migrate"))
     key = settings.broker.key_file
     return settings, [*found, *([_shut(f"{key} is a key", Path(key))] if key is not None and _open(Path(key)) else [])]
 

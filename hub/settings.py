@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from devices.house import Override, Overrides
 from devices.link import LinkError, LinkSettings
 from hub import HubError
+from hub.forms import NEWEST, VERSION, FormError, brought, differs, form
 from hub.pin import is_kept
 from hub.wyoming.settings import WyomingSettings
 
@@ -148,6 +149,7 @@ class Settings(BaseModel):
     """Everything that is chosen once. `id` is the second level of the hub's own topics."""
 
     model_config = _STRICT
+    version: Annotated[int, Field(ge=1, le=NEWEST)] = NEWEST
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "home"
     room: str = ""  # where a command was said that names no room and came without one
     state_folder: str = ""  # timers and lists; empty stands for the usual place
@@ -207,6 +209,15 @@ def load(given: Path | None = None) -> Settings:
     return parse(text, str(path))
 
 
+def older(path: Path) -> str:
+    """What is to be said of the form of a file that `load` can read; "" where nothing in it is old."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return f"it is of form {form(table)}, and read as one of form {NEWEST}" if differs(table) else ""
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, FormError):
+        return ""
+
+
 def as_toml(shown: Mapping[str, object], table: str = "") -> str:
     """The settings as a TOML file has them; what is not set is left out."""
     plain = [f"{_key(key)} = {_value(v)}" for key, v in shown.items() if v is not None and not isinstance(v, dict)]
@@ -227,13 +238,15 @@ def _value(value: object) -> str:
 
 
 def parse(text: str, name: str) -> Settings:
-    """The settings in the TOML `text` of the file `name`. Raises SettingsError."""
+    """The settings in the TOML `text` of the file `name`, also where it is of an older form. Raises SettingsError."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{name}: this is not TOML: {error}") from None
     try:
-        return Settings.model_validate(table)
+        return Settings.model_validate(brought(table))
+    except FormError as error:
+        raise SettingsError(f"{name}, line {line_of(text, (VERSION,))}: {error}") from None
     except ValidationError as error:
         problems = [_problem(text, name, dict(p)) for p in error.errors()]
     raise SettingsError("\n".join(problems))

@@ -1,4 +1,5 @@
-"""Changes the settings file: only the keys that are meant, with every comment where it was, and all of it or nothing.
+"""Changes the settings file: only the keys that are meant, with every comment where it was, and all of it or nothing; and
+brings it into the newest form.
 
 The only file that knows tomlkit. What the file was before lies beside it, with BACKUP behind its name.
 """
@@ -7,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +18,112 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from hub import settings as files
+from hub.forms import NEWEST, VERSION, Changes, FormError, changes, differs, put
 from hub.settings import SettingsError
 
 SECRETS = frozenset({"password", "pin"})  # keys that make a file one for its owner only
+_HEAD = f"# The form of this file, by which a newer hub knows how to read it.\n{VERSION} = {NEWEST}\n"
 BACKUP = ".bak"  # behind the name of the settings file
 
-Value = bool | int | float | str | list[str] | None  # None takes the key out
-Changes = Mapping[tuple[str, ...], Value]
 
-
-def change(place: Path, changes: Changes) -> None:
+def change(place: Path, wanted: Changes) -> None:
     """Sets these keys of the file; as it was, it is beside it. A file that is not there is made, for its owner only.
 
-    One that is given a password or a PIN is for its owner only from then on. Raises SettingsError; nothing is changed then.
+    One that is given a password or a PIN is for its owner only from then on, and one of an older form is migrated first.
+    Raises SettingsError; nothing is changed then.
     """
     place = place.resolve()  # a link stays a link
-    try:
+    with _told(place):
         before = place.read_bytes() if place.exists() else None
         text = (before or b"").decode()
         files.parse(text, str(place))
-        text = changed(text, changes)
+        old = differs(tomllib.loads(text))
+        if old or before is None:
+            text = newest(text, str(place))
+        text = changed(text, wanted)
+        if differs(tomllib.loads(text)):  # what was set now would be read as of an older form
+            text = _numbered(text)
         files.parse(text, str(place))
         if before == text.encode():
             return
         place.parent.mkdir(parents=True, exist_ok=True)
         if before is not None:
+            if old:
+                _keep(place, before)
             write(place.with_name(place.name + BACKUP), before, place)
-        write(place, text.encode(), place, secret=any(path[-1] in SECRETS for path in changes))
+        write(place, text.encode(), place, secret=any(path[-1] in SECRETS for path in wanted))
+
+
+def migrate(place: Path) -> Path | None:
+    """Brings the file into the newest form; the file as it was, which is beside it then. None where it has that form.
+
+    Raises SettingsError; nothing is changed then.
+    """
+    place = place.resolve()
+    with _told(place):
+        before = place.read_bytes()
+        text = newest(before.decode(), str(place))
+        files.parse(text, str(place))
+        if text.encode() == before:
+            return None
+        kept = _keep(place, before)
+        write(place, text.encode(), place)
+        return kept
+
+
+def newest(text: str, name: str) -> str:
+    """The TOML `text` of the file `name` in the newest form; the same where it has that. Raises SettingsError."""
+    try:
+        wanted = changes(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, FormError) as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return _numbered(changed(text, {path: wanted[path] for path in wanted if path != (VERSION,)}))
+
+
+def _numbered(text: str) -> str:
+    """The same with the number of the newest form, where everything else has that already. Raises SettingsError."""
+    if VERSION in tomllib.loads(text):
+        return changed(text, {(VERSION,): NEWEST})
+    return f"{_HEAD}\n{text}"
+
+
+def _keep(place: Path, before: bytes) -> Path:
+    """The file as it was, beside it with today's date. Raises OSError."""
+    dated = f"{place.name}.{date.today():%Y-%m-%d}"
+    names = (dated, *(f"{dated}.{number}" for number in range(2, 1000)))
+    kept = next(path for name in names if not (path := place.with_name(name)).exists())
+    write(kept, before, place)
+    return kept
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """What goes wrong with this file, as a SettingsError."""
+    try:
+        yield
     except UnicodeDecodeError:
         raise SettingsError(f"{place}: this is not text") from None
     except OSError as error:
         raise SettingsError(f"{place}: cannot be changed ({error.strerror}); {rights(error)}") from None
 
 
-def changed(text: str, changes: Changes) -> str:
+def changed(text: str, wanted: Changes) -> str:
     """The TOML `text` with these keys set; every other line, comments too, as it was. Raises SettingsError."""
-    wanted: dict[str, Any] = tomllib.loads(text)
-    for path, value in changes.items():
-        _set(wanted, path, value, dict)
+    table: dict[str, Any] = tomllib.loads(text)
+    for path, value in wanted.items():
+        put(table, path, value, dict)
     try:
         document = tomlkit.parse(text)
-        for path, value in changes.items():
-            _set(document, path, value, tomlkit.table)
+        for path, value in wanted.items():
+            put(document, path, value, tomlkit.table)
         result = document.as_string()
-        right = tomllib.loads(result) == wanted
+        right = tomllib.loads(result) == table
     except (TOMLKitError, tomllib.TOMLDecodeError):
         right = False
     if not right:
-        keys = ", ".join(".".join(path) for path in changes)
+        keys = ", ".join(".".join(path) for path in wanted)
         raise SettingsError(f"the settings are written in a way that is not changed here: set {keys} by hand")
     return result
-
-
-def _set(table: Any, path: tuple[str, ...], value: Value, new: Callable[[], Any]) -> None:
-    """Makes the tables on the way with `new` where they are missing."""
-    for key in path[:-1]:
-        if key not in table:
-            if value is None:
-                return
-            table[key] = new()
-        table = table[key]
-    if value is not None:
-        table[path[-1]] = value
-    elif path[-1] in table:
-        del table[path[-1]]
 
 
 def rights(error: OSError) -> str:

@@ -124,6 +124,19 @@ async def test_settings_are_shown_without_the_password(tmp_path: Path) -> None:
     assert (await run_hub("settings", "check", config=config)).out == f"{config} is in order.\n"
 
 
+async def test_settings_of_an_older_form_are_made_new(tmp_path: Path) -> None:
+    config = settings_file(tmp_path, "[safety]\nsure = 0.3\n")
+    assert "hub settings migrate" in (await run_hub("settings", "check", config=config)).out
+    assert "as it was, it is" in (await run_hub("settings", "migrate", config=config)).out
+    assert "sure = 0.2" in config.read_text()
+    assert (await run_hub("settings", "migrate", config=config)).out == f"{config} has the newest form already.\n"
+    assert (await run_hub("settings", "check", config=config)).out == f"{config} is in order.\n"
+    config.write_text("version = 1000\n")
+    for command in ("run", "settings migrate"):
+        ended = await run_hub(*command.split(), config=config)
+        assert (ended.code, "bring the hub up to date" in ended.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", [("say", "lamp on"), ("devices",)])
 async def test_no_broker(command: tuple[str, ...], tmp_path: Path) -> None:
     config = settings_file(tmp_path, f'[broker]\nhost = "127.0.0.1"\nport = {free_port()}\n')

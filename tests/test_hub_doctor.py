@@ -178,6 +178,17 @@ async def test_a_pin_that_others_can_read_is_named(place: Place) -> None:
     assert "holds a PIN" in finding.what
 
 
+async def test_settings_of_another_form_are_named(place: Place) -> None:
+    assert place.config is not None
+    settle(place, "[safety]\nsure = 0.3\n", host="127.0.0.1", port=1)
+    finding = (await look(place))["settings"]
+    assert (finding.level, finding.mend) == (Level.NOTE, "sudo hub settings migrate")
+    place.config.write_text("version = 1000\n")
+    finding = (await look(place))["settings"]
+    assert finding.level is Level.WRONG
+    assert "bring the hub up to date" in finding.what
+
+
 async def test_a_key_that_others_can_read_is_named(place: Place, tmp_path: Path) -> None:
     key = tmp_path / "hub.key"
     key.write_text("")

@@ -6,12 +6,14 @@ import resource
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from hub.settings import SettingsError, load
-from hub.settings_file import Changes, change, changed
+from hub.forms import NEWEST, Changes, Table, changes
+from hub.settings import SettingsError, load, older
+from hub.settings_file import change, changed, migrate
 
 MODEL: Changes = {("model", "file"): 'a"b'}
 
@@ -108,3 +110,97 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         change(file, MODEL)
     assert [p.name for p in tmp_path.iterdir()] == ["hub.toml"]
     assert file.read_text() == "# mine\n"
+
+
+OLD = """# my home
+room = "Hall" # where most is said
+
+[safety] # as in the example
+# not less
+sure = 0.3 # of what was read
+sure_to_unlock = 0.9
+"""
+
+
+def test_an_older_form_is_made_new_with_its_comments_and_kept_with_a_date(tmp_path: Path) -> None:
+    file, today = tmp_path / "hub.toml", f"{date.today():%Y-%m-%d}"
+    file.write_text(OLD)
+    file.chmod(0o640)
+    assert migrate(file) == tmp_path / f"hub.toml.{today}"
+    assert (tmp_path / f"hub.toml.{today}").read_text() == OLD
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o640}
+    head, text = file.read_text().split("\n\n", 1)
+    assert head.endswith(f"version = {NEWEST}")
+    assert text == OLD.replace("0.3", "0.2")
+    settings = load(file)
+    assert (settings.safety.sure, settings.safety.sure_to_unlock) == (0.2, 0.9)
+    assert migrate(file) is None
+    assert len(list(tmp_path.iterdir())) == 2
+    file.write_text("version = 1\n")
+    assert migrate(file) == tmp_path / f"hub.toml.{today}.2"
+    assert file.read_text() == f"version = {NEWEST}\n"
+
+
+def test_an_older_form_is_read_as_it_was_meant_and_changed_after_it_was_made_new(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(OLD)
+    assert load(file).safety.sure == 0.2
+    assert "form 1" in older(file)
+    change(file, {("safety", "sure"): 0.3})
+    assert load(file).safety.sure == 0.3
+    assert older(file) == ""
+    assert sorted(p.read_text() == OLD for p in tmp_path.iterdir()) == [False, True, True]
+
+
+def test_what_is_set_now_is_never_read_as_of_an_older_form(tmp_path: Path) -> None:
+    for text in ("", "room = 'Hall'\n", "[safety]\nsure = 0.4\n", "version = 1\n"):
+        file = tmp_path / "hub.toml"
+        file.write_text(text)
+        change(file, {("safety", "sure_to_unlock"): 0.6})
+        assert load(file).safety.sure_to_unlock == 0.6
+        assert file.read_text().count("version") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"room = ''\nversion = {NEWEST + 1}\n", "line 2: its form is .* bring the hub up to date"),
+        ("version = 'x'\n", "whole number from 1"),
+        ("version = true\n", "whole number from 1"),
+        ("version = 0\n", "whole number from 1"),
+    ],
+)
+def test_a_form_that_is_not_known_is_refused_and_left_alone(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(text)
+    for attempt in (load, migrate, lambda f: change(f, MODEL)):
+        with pytest.raises(SettingsError, match=told if attempt is load else told.removeprefix("line 2: ")):
+            attempt(file)
+    assert [p.read_text() for p in tmp_path.iterdir()] == [text]
+
+
+def test_what_cannot_be_migrated_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    for content in (b"[safety]\nsure = 9\n", b"\xff", b"[safety\n", b"safety = 1\n"):
+        file.write_bytes(content)
+        with pytest.raises(SettingsError, match=r"hub\.toml"):
+            migrate(file)
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == [content]
+    file.write_text(OLD)
+    with full_disk(), pytest.raises(SettingsError, match="look at the disk"):
+        migrate(file)
+    assert [p.read_text() for p in tmp_path.iterdir()] == [OLD]
+
+
+def test_steps_are_taken_one_after_the_other() -> None:
+    def renamed(table: Table) -> Changes:
+        return {("a", "old"): None, ("b", "new"): table["a"]["old"]}
+
+    def doubled(table: Table) -> Changes:
+        return {("b", "new"): 2 * table["b"]["new"]}
+
+    steps, table = (renamed, doubled), {"a": {"old": 1, "kept": 2}}
+    assert changes(table, steps) == {("a", "old"): None, ("b", "new"): 2, ("version",): 3}
+    assert changes({"version": 2, "b": {"new": 4}}, steps) == {("b", "new"): 8, ("version",): 3}
+    assert changes({"version": 3}, steps) == {}
+    assert table == {"a": {"old": 1, "kept": 2}}

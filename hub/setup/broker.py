@@ -11,8 +11,8 @@ from pathlib import Path
 from hub import doctor
 from hub.doctor import Place
 from hub.finding import Finding, Level
+from hub.forms import Changes
 from hub.settings import BrokerSettings
-from hub.settings_file import Changes
 from hub.setup import mosquitto
 from hub.setup.finding import Announced, brokers
 from hub.setup.step import Desk, Result, Step, run, whole

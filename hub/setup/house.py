@@ -9,11 +9,11 @@ from devices.command import Action, Command
 from devices.control import carry_out
 from devices.device import Capability, Device, Kind
 from hub.daemon import open_house, settled
+from hub.forms import Value
 from hub.guard import keeps_people_out
 from hub.listing import NOTHING_FOUND, table
 from hub.pin import LONGEST, SHORTEST, PinError, hashed
 from hub.settings import Settings
-from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
 
 NONE = "-"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hub import bench, board
 from hub.board import Board
-from hub.settings_file import Changes
+from hub.forms import Changes
 from hub.setup.asking import SetupError
 from hub.setup.step import Desk, Result, Step, run, whole
 from models.files import resolve_model

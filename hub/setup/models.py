@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hub import board, fetching
 from hub.fetching import Entry, Shelf
+from hub.forms import Value
 from hub.reading import open_completer
 from hub.settings import Settings
-from hub.settings_file import Value
 from hub.setup.step import Desk, Result, Step, run
 from models import ModelError
 from models.files import DEFAULT

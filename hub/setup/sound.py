@@ -9,7 +9,7 @@ from contextlib import aclosing
 import numpy as np
 
 from hub import sound
-from hub.settings_file import Value
+from hub.forms import Value
 from hub.setup.step import Desk, Result, Step, run
 from hub.sound import RATE, Samples, SoundError
 from models.wake import BUNDLED, Wake, WakeWord

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from hub import settings as files
+from hub.forms import Changes
 from hub.settings import Settings
-from hub.settings_file import Changes
 from hub.setup.asking import Asker
 
 T = TypeVar("T")
