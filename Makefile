@@ -2,13 +2,15 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help demo test check model ears install-check clean
+.PHONY: help demo test check model ears install-check arm64-check deb-check deb clean
 
 help:
 	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
 	@echo "make test    the tests, with a real broker and the shipped model"
 	@echo "make check   format, lint, types, and which part may import which"
 	@echo "make install-check  install into a fresh Debian, set up, take away again (root, debootstrap, some minutes)"
+	@echo "make arm64-check    the same for 64-bit ARM under QEMU, as far as to what sentences mean (root, half an hour)"
+	@echo "make deb     a Debian package for machines such as this; make deb-check tries it in a fresh Debian (root)"
 	@echo "make model   train the shipped model again from nothing (about 70 minutes on two cores)"
 	@echo "make ears    small ears for hub demo --voice, trained on synthetic speech (about two hours on two cores)"
 
@@ -47,6 +49,16 @@ ears: .venv/train.stamp
 
 install-check: .venv/run.stamp
 	@bash deploy/install_check.sh
+
+arm64-check: .venv/run.stamp
+	@bash deploy/arm64_check.sh
+
+deb: .venv/run.stamp
+	@$(BIN)/hub bundle dist/bundle
+	@bash deploy/deb.sh dist/bundle
+
+deb-check: .venv/run.stamp
+	@bash deploy/deb_check.sh
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

@@ -8,6 +8,7 @@
 #   --no-setup         do not begin `hub setup`
 #   --uninstall        take the program and the service away; settings, state and the broker's files stay
 #   --purge            with --uninstall: those too
+#   --packaged         as the .deb calls it, whose own the service files, the command and the packages are
 # The program goes to /opt/hub, the settings to /etc/hub, timers and models to /var/lib/hub. What it prints goes to
 # /var/log/hub-install.log too.
 set -euo pipefail
@@ -24,7 +25,7 @@ uv_aarch64=cb680948e678590b5960744af2ecea6f2c0307dbb74ac44daf5c00e84ad8c09f
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$1" >&2; exit 1; }
 
-extras="" answers="" setup=yes doing=install purge=no
+extras="" answers="" setup=yes doing=install purge=no packaged=no
 while [ $# -gt 0 ]; do
     case $1 in
         --extras) extras=${2?--extras needs a list}; shift ;;
@@ -32,6 +33,7 @@ while [ $# -gt 0 ]; do
         --no-setup) setup=no ;;
         --uninstall) doing=uninstall ;;
         --purge) purge=yes ;;
+        --packaged) packaged=yes ;;
         -h | --help) sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) fail "unknown option $1; see --help" ;;
     esac
@@ -46,15 +48,20 @@ has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 
 # -- away with it
 
+remove_units() {
+    rm -f "$units/hub.service" "$units/hub-certificates.service" "$units/hub-certificates.timer"
+    rm -f "$units/hub.service.d/local-network.conf" "$units/hub.service.d/back-off.conf"
+    [ "$(readlink "$command_link" 2>/dev/null)" != "$place/bin/hub" ] || rm -f "$command_link"
+}
+
 remove() {
     if has_systemd; then
         systemctl disable --now hub hub-certificates.timer 2>/dev/null || true
     fi
-    rm -f "$units/hub.service" "$units/hub-certificates.service" "$units/hub-certificates.timer"
+    remove_units
     rm -f "$units/multi-user.target.wants/hub.service" "$units/timers.target.wants/hub-certificates.timer"
     rm -rf "$units/hub.service.d"
     if has_systemd; then systemctl daemon-reload; fi
-    [ "$(readlink "$command_link" 2>/dev/null)" != "$place/bin/hub" ] || rm -f "$command_link"
     local packages=""
     [ ! -r "$place/apt-packages" ] || packages=$(tr '\n' ' ' < "$place/apt-packages")
     rm -rf "$place"
@@ -107,6 +114,7 @@ need() {
         dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$packaged" = no ] || fail "${missing[*]} should have come with the package"
     say "Installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || say "(the lists of packages cannot be brought up to date; trying with those of before)"
@@ -172,7 +180,7 @@ rm -rf "$new"
 
 # Everything is there as wheels before anything of the running hub is changed.
 if [ -n "$bundle" ]; then
-    cp -r "$bundle/wheels" "$new"
+    if [ "$packaged" = yes ]; then ln -s "$bundle/wheels" "$new"; else cp -r "$bundle/wheels" "$new"; fi
 else
     need gcc g++ make libc6-dev ca-certificates
     flags=$(bash "$deploy/llama_flags.sh")
@@ -190,18 +198,22 @@ pip install -q --no-index --find-links "$wheels" --upgrade "$what" || fail "$whe
 pip install -q --no-index --find-links "$wheels" --no-deps --force-reinstall homeward-hub
 rm -rf "$place/deploy"
 cp -r "$deploy" "$place/deploy"
-ln -sfn "$place/bin/hub" "$command_link"
 if [ -e "$settings/hub.toml" ]; then
     "$place/bin/hub" settings migrate --config "$settings/hub.toml" || say "The settings stay as they are; hub doctor says more."
 fi
 
-# -- the service
+# -- the command and the service
 
-mkdir -p "$units/hub.service.d"
-cp "$deploy/hub.service" "$deploy"/mosquitto/hub-certificates.* "$units/"
-cp "$deploy/hub.service.d/local-network.conf" "$units/hub.service.d/"
-version=$(systemctl --version 2>/dev/null | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p' || true)
-if [ "${version:-0}" -ge 254 ]; then cp "$deploy/hub.service.d/back-off.conf" "$units/hub.service.d/"; fi
+if [ "$packaged" = yes ]; then
+    remove_units # of an installation without the package, which would go before the package's
+else
+    ln -sfn "$place/bin/hub" "$command_link"
+    mkdir -p "$units/hub.service.d"
+    cp "$deploy/hub.service" "$deploy"/mosquitto/hub-certificates.* "$units/"
+    cp "$deploy/hub.service.d/local-network.conf" "$units/hub.service.d/"
+    version=$(systemctl --version 2>/dev/null | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p' || true)
+    if [ "${version:-0}" -ge 254 ]; then cp "$deploy/hub.service.d/back-off.conf" "$units/hub.service.d/"; fi
+fi
 mkdir -p "$settings" "$state"
 chmod 700 "$settings" "$state"
 if has_systemd; then

@@ -5,56 +5,12 @@
 # it was. Only apt-get has a network; everything of the hub's runs in a network namespace with nothing but loopback.
 # Takes some minutes and 2 GB in FOLDER; a Debian of before that lies there is used again. Needs root and debootstrap.
 set -euo pipefail
-here=$(cd "$(dirname "$0")/.." && pwd)
-folder=$(readlink -m -- "${1:-$here/runs/install-check}")
-python=${PYTHON:-$here/.venv/bin/python}
-suite=${SUITE:-bookworm} mirror=${MIRROR:-http://deb.debian.org/debian}
-fail() { echo "install_check.sh: $1" >&2; exit 1; }
-step() { printf '\n== %s (%d s)\n' "$1" $SECONDS; }
+folder=$(readlink -m -- "${1:-$(dirname "$0")/../runs/install-check}") root=$folder/root
+# shellcheck source=debian_root.sh
+. "$(dirname "$0")/debian_root.sh"
 
-[ "$(id -u)" = 0 ] || fail "it has to be run as root"
-command -v debootstrap >/dev/null || fail "debootstrap is needed: apt-get install debootstrap"
-mkdir -p "$folder"
-root=$folder/root
-
-if [ ! -e "$folder/$suite.tar" ]; then
-    step "debootstrap $suite"
-    debootstrap --variant=minbase "$suite" "$folder/new" "$mirror" > "$folder/debootstrap.log"
-    # What every image for a board has, beside a Python.
-    chroot "$folder/new" apt-get install -y -qq --no-install-recommends python3 ca-certificates iproute2 >/dev/null
-    printf '#!/bin/sh\nexit 101\n' > "$folder/new/usr/sbin/policy-rc.d" # no daemon starts in a chroot
-    chmod +x "$folder/new/usr/sbin/policy-rc.d"
-    tar -C "$folder/new" -cf "$folder/$suite.tar.part" .
-    mv "$folder/$suite.tar.part" "$folder/$suite.tar"
-    rm -rf "$folder/new"
-fi
-step "a fresh $suite"
-rm -rf "$root"
-mkdir "$root"
-tar -C "$root" -xf "$folder/$suite.tar"
-rm -f "$root/etc/resolv.conf"
-cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-printf '127.0.0.1 localhost\n' > "$root/etc/hosts" # which debootstrap leaves to the installer
-
-inside() { # with a network, as apt-get needs it
-    unshare --mount --pid --fork bash -c '
-        mount -t proc none "$1/proc"; mount --bind /dev/null "$1/dev/null" 2>/dev/null || true
-        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/mnt LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
-}
-alone() { # with loopback only
-    unshare --mount --pid --fork --net bash -c '
-        ip link set lo up; mount -t proc none "$1/proc"
-        root=$1; shift; exec chroot "$root" env -i PATH="$PATH" HOME=/mnt LC_ALL=C.UTF-8 "$@"' - "$root" "$@"
-}
-# Every file with its kind and its link; what tools write as they please is left out.
-files() {
-    (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o -path ./mnt -o -path ./var/cache \
-        -o -path ./var/lib/apt -o -path ./var/log -o -path ./var/lib/dpkg -o -name __pycache__ -o -name '*-old' -o -name '*-' \) -prune \
-        -o -printf '%P %y %l\n' | sort)
-}
-packages() { chroot "$root" dpkg-query -W -f '${Package}\n' | sort; }
-files > "$folder/before"
-packages > "$folder/packages"
+fresh
+remember
 
 step "a bundle"
 bundle=$folder/bundle
@@ -123,10 +79,7 @@ step "away with it"
 alone bash /mnt/bundle/install.sh --uninstall
 [ -e "$root/etc/hub/hub.toml" ] || fail "--uninstall took the settings away"
 alone bash /mnt/bundle/install.sh --uninstall --purge
-mapfile -t new < <(packages | comm -13 "$folder/packages" -)
-inside apt-get purge -y -qq "${new[@]}" >/dev/null
-files > "$folder/after"
-diff "$folder/before" "$folder/after" || fail "these files differ"
+nothing_left
 step "nothing is left; the hub was installed, worked, and is gone"
 
 if command -v systemd-nspawn >/dev/null; then

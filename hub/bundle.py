@@ -1,7 +1,10 @@
-"""`hub bundle FOLDER`: all that deploy/install.sh needs on a machine of this kind that has no network, with digests.
+"""`hub bundle FOLDER`: all that deploy/install.sh needs on a machine without a network, with digests.
+
+The machine is one of this kind, or has another processor; of what there is no wheel for that one to fetch, which is
+llama.cpp alone, the wheel has to lie in FOLDER/wheels before: deploy/arm64_wheel.sh compiles it.
 
 FOLDER/install.sh    installs from the folder in which it lies
-FOLDER/wheels/       the hub and all it needs, as wheels for this processor and this Python
+FOLDER/wheels/       the hub and all it needs, as wheels for the processor and for this Python
 FOLDER/models/       a folder for each model, as `hub setup models` takes them from a USB stick
 FOLDER/deploy/       the scripts, the service, the broker's configuration
 FOLDER/bundle.json   what it is for
@@ -29,18 +32,38 @@ from models.files import HUB, digest
 
 SUMS, ABOUT = "SHA256SUMS", "bundle.json"
 EXTRAS = ("demo", "voice", "find", "wyoming")
+MACHINES = ("aarch64", "x86_64")
+# What makes packages and tries them out is for a checkout.
+NOT_PACKED = ("debian", "deb*.sh", "*_check*.sh")
+# The C library of the oldest system that has a Python that is new enough (Ubuntu 22.04, with one from elsewhere).
+GLIBC = 35
 
 Tell = Callable[[str], None]
 
 
 def bundle(
-    settings: Settings, folder: Path, extras: Sequence[str], models: Sequence[str], source: str, tell: Tell
+    settings: Settings,
+    folder: Path,
+    extras: Sequence[str],
+    models: Sequence[str],
+    source: str,
+    tell: Tell,
+    machine: str = "",
 ) -> str:
     """Makes the folder, or brings it up to date; says what is in it. `tell` is told what is being done.
 
-    Models that are here already are copied, others are fetched from `source` ("" for the usual server). Raises
-    HubError and ModelError; without its SHA256SUMS a folder is not finished, and install.sh refuses it.
+    Models that are here already are copied, others are fetched from `source` ("" for the usual server). `machine` is
+    the other's processor, "" for one such as here. Raises HubError and ModelError; without its SHA256SUMS a folder is
+    not finished, and install.sh refuses it.
     """
+    machine = machine or platform.machine()
+    foreign = machine != platform.machine()
+    if foreign and machine not in MACHINES:
+        raise HubError(f"there are no wheels for {machine!r}; there are some for {' and '.join(MACHINES)}")
+    if foreign and not any((folder / "wheels").glob(f"llama_cpp_python-*{machine}.whl")):
+        raise HubError(
+            f"{folder / 'wheels'} needs llama.cpp for {machine} first: bash deploy/arm64_wheel.sh compiles it"
+        )
     for extra in extras:
         if extra not in EXTRAS:
             raise HubError(f"there is no extra {extra!r}; there are {', '.join(EXTRAS)}")
@@ -51,13 +74,13 @@ def bundle(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SUMS).unlink(missing_ok=True)
         _scripts(folder)
-        _wheels(folder / "wheels", extras, tell)
+        _wheels(folder / "wheels", extras, _foreign(machine) if foreign else (), tell)
         for name in models:
             fetching.fetched(there, name, source or (str(here.folder) if here.whole(name) else HUB), tell)
         about = {
             "hub": __version__,
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-            "machine": platform.machine(),
+            "machine": machine,
             "extras": list(extras),
             "models": list(models),
         }
@@ -74,7 +97,7 @@ def bundle(
 
 def _scripts(folder: Path) -> None:
     scripts = deploy("install.sh").parent
-    shutil.copytree(scripts, folder / "deploy", dirs_exist_ok=True)
+    shutil.copytree(scripts, folder / "deploy", dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NOT_PACKED))
     shutil.copy(scripts / "install.sh", folder)
 
 
@@ -88,16 +111,32 @@ def _sums(folder: Path) -> list[Path]:
     return files
 
 
-def _wheels(folder: Path, extras: Sequence[str], tell: Tell) -> None:
-    """The hub's own wheel and those of all it needs; what is there already is not built or fetched again."""
+def _wheels(folder: Path, extras: Sequence[str], foreign: Sequence[str], tell: Tell) -> None:
+    """The hub's own wheel and those of all it needs; what is there already is not built or fetched again.
+
+    `foreign` is what pip is told of another machine, for which nothing can be built here.
+    """
     own = _own_wheel()
     what = f"[{','.join(extras)}]" if extras else ""
     folder.mkdir(exist_ok=True)
     for old in folder.glob(f"{DISTRIBUTION.replace('-', '_')}-*.whl"):
         old.unlink()
-    wanted = f"{DISTRIBUTION}{what} @ {own.as_uri()}"
-    command = [sys.executable, "-m", "pip", "wheel", "--wheel-dir", folder, "--find-links", folder, wanted]
-    _piped([str(word) for word in command], tell)
+    pip = [sys.executable, "-m", "pip"]
+    there = ["--find-links", str(folder)]
+    if foreign:
+        _piped([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(own)], tell)
+        own = next(folder.resolve().glob(f"{DISTRIBUTION.replace('-', '_')}-*.whl"))
+        command = [*pip, "download", *foreign, "--dest", str(folder), *there]
+    else:
+        command = [*pip, "wheel", "--wheel-dir", str(folder), *there]
+    _piped([*command, f"{DISTRIBUTION}{what} @ {own.as_uri()}"], tell)
+
+
+def _foreign(machine: str) -> list[str]:
+    """pip takes names of platforms as they are, so each that will do is named."""
+    names = [f"manylinux_2_{minor}_{machine}" for minor in range(17, GLIBC + 1)]
+    names += [f"manylinux2014_{machine}", f"linux_{machine}"]
+    return ["--only-binary", ":all:", *(word for name in names for word in ("--platform", name))]
 
 
 def _own_wheel() -> Path:

@@ -332,15 +332,18 @@ def bundle(
     mirror: Annotated[
         str, typer.Option("--mirror", metavar="URL|FOLDER", help="Where models come from that are not here.")
     ] = "",
+    machine: Annotated[
+        str, typer.Option("--machine", metavar="NAME", help="Its processor: aarch64 or x86_64 [as here].")
+    ] = "",
     config: Config = None,
 ) -> None:
-    """Pack all that a machine of this kind without a network needs, for install.sh there."""
+    """Pack all that a machine without a network needs, for install.sh there."""
     settings = _settings(config)
     from hub import bundle as packing
 
     with _reported(1):
         wanted = [extra for extra in extras.split(",") if extra]
-        said = packing.bundle(settings, folder, wanted, models or (), mirror, _tell)
+        said = packing.bundle(settings, folder, wanted, models or (), mirror, _tell, machine)
         _tell("")
         typer.echo(said)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -249,7 +250,7 @@ def test_the_scripts_can_be_read_by_bash() -> None:
     assert len(scripts) >= 3
     for script in scripts:
         run("bash", "-n", script)
-        assert os.access(script, os.X_OK)
+        assert os.access(script, os.X_OK) is script.read_text().startswith("#!")
 
 
 # -- the broker
@@ -527,7 +528,11 @@ def test_every_setting_is_explained_with_what_it_may_be() -> None:
 def test_llama_is_compiled_for_the_processor(tmp_path: Path, features: str, flags: str) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "cpuinfo").write_text(f"processor\t: 0\n{features}\nprocessor\t: 1\n{features}\n")
-    assert run("bash", DEPLOY / "llama_flags.sh", tmp_path).strip() == flags
+    only, *found = run("bash", DEPLOY / "llama_flags.sh", tmp_path).split()
+    assert " ".join(found) == flags
+    option, _, file = only.partition("=")
+    assert option == "-DCMAKE_PROJECT_INCLUDE"
+    assert Path(file) == DEPLOY / "llama_only.cmake"
 
 
 def test_a_jetson_has_its_gpu_used_where_cuda_is_there(tmp_path: Path) -> None:
@@ -550,7 +555,9 @@ needs_shellcheck = pytest.mark.skipif(shutil.which("shellcheck") is None, reason
 
 @needs_shellcheck
 def test_the_scripts_are_clean() -> None:
-    assert run("shellcheck", "--severity=warning", *sorted(DEPLOY.rglob("*.sh"))) == ""
+    scripts = [*DEPLOY.rglob("*.sh"), *DEPLOY.glob("debian/*.post*")]
+    options = ("--severity=warning", "--external-sources", "--source-path=SCRIPTDIR")
+    assert run("shellcheck", *options, *sorted(scripts)) == ""
 
 
 needs_hadolint = pytest.mark.skipif(shutil.which("hadolint") is None, reason="there is no hadolint")
@@ -605,6 +612,74 @@ def test_install_refuses_what_it_cannot_use_before_it_does_anything(tmp_path: Pa
     (tmp_path / "bundle.json").write_text("{}")
     assert "is damaged" in run(*as_root, install, code=1)
     assert "sudo bash" in run("bash", install, "--help")
+
+
+# -- the Debian package
+
+
+def removed(script: Path) -> set[str]:
+    """Every file and folder that a script takes away, wherever in it."""
+    text = script.read_text()
+    known = dict(re.findall(r"\b(place|settings|state|units|log|command_link)=(/\S+)", text))
+    words = " ".join(re.findall(r"rm -r?f ([^;&|\n]*)", text)).replace('"', "").split()
+    return {re.sub(r"\$(\w+)", lambda found: known.get(found[1], "?"), word) for word in words} - {"$new"}
+
+
+def test_the_package_takes_away_what_the_script_does() -> None:
+    units = {"hub.service", "hub-certificates.service", "hub-certificates.timer", "hub.service.d"}
+    of_the_package = {f"/etc/systemd/system/{name}" for name in units} | {"/usr/local/bin/hub"}
+    of_an_installation = {
+        path for path in removed(DEPLOY / "install.sh") if not re.search(r"\?|/opt/hub/|service\.d/|#", path)
+    }
+    assert of_an_installation - of_the_package == removed(DEPLOY / "debian" / "homeward-hub.postrm")
+
+
+needs_debhelper = pytest.mark.skipif(shutil.which("dh") is None, reason="there is no debhelper")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """All but the wheels of a bundle for another processor than most have."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(DEPLOY, folder / "deploy")
+    shutil.copy(DEPLOY / "install.sh", folder)
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "a.whl").write_bytes(b"PK")
+    about = {"hub": "0.1.0", "python": "3.12", "machine": "aarch64", "extras": ["voice"], "models": []}
+    (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / "SHA256SUMS").touch()
+    return folder
+
+
+MAKER = {"DEBFULLNAME": "A Maker", "DEBEMAIL": "maker@localhost"}
+
+
+@needs_debhelper
+def test_a_package_is_for_the_processor_and_the_python_of_its_bundle(tmp_path: Path, bundle: Path) -> None:
+    run("bash", DEPLOY / "deb.sh", bundle, tmp_path, **MAKER)
+    package = tmp_path / "homeward-hub_0.1.0_arm64.deb"
+    needs = run("dpkg-deb", "--field", package, "Depends").strip().split(", ")
+    assert {"python3 (>= 3.12)", "python3 (<< 3.13~)", "libportaudio2"} <= set(needs)
+    root = tmp_path / "root"
+    run("dpkg-deb", "--extract", package, root)
+    assert os.readlink(root / "usr/bin/hub") == "/opt/hub/bin/hub"
+    assert (root / "usr/lib/homeward-hub/wheels/a.whl").read_bytes() == b"PK"
+    units = root / "lib/systemd/system"
+    assert (units / "hub.service").read_bytes() == (DEPLOY / "hub.service").read_bytes()
+    assert {f.name for f in (units / "hub.service.d").iterdir()} == {f.name for f in DEPLOY.glob("hub.service.d/*")}
+    assert not (root / "opt").exists()
+
+
+@needs_debhelper
+def test_no_package_is_made_of_what_is_no_bundle(tmp_path: Path, bundle: Path) -> None:
+    make = DEPLOY / "deb.sh"
+    assert "say who makes it" in run("bash", make, bundle, tmp_path, code=1, DEBFULLNAME="A", DEBEMAIL="nowhere")
+    about = bundle / "bundle.json"
+    about.write_text(about.read_text().replace("aarch64", "vax"))
+    assert "vax" in run("bash", make, bundle, tmp_path, code=1, **MAKER)
+    (bundle / "SHA256SUMS").unlink()
+    assert "no finished bundle" in run("bash", make, bundle, tmp_path, code=1, **MAKER)
+    assert not list(tmp_path.glob("*.deb"))
 
 
 def test_uv_is_pinned_and_the_service_starts_where_it_is_installed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 
 from hub import HubError, bundle
 from hub.settings import Settings
+
+
+def other() -> str:
+    """A processor that this machine does not have."""
+    return next(machine for machine in bundle.MACHINES if machine != platform.machine())
 
 
 def nothing(text: str) -> None:
@@ -23,7 +29,23 @@ def test_what_cannot_be_packed_is_told_before_anything_is_written(tmp_path: Path
         bundle.bundle(settings, tmp_path / "b", ["vioce"], [], "", nothing)
     with pytest.raises(HubError, match="there is no model 'moon'"):
         bundle.bundle(settings, tmp_path / "b", [], ["moon"], "", nothing)
+    with pytest.raises(HubError, match="no wheels for 'vax'"):
+        bundle.bundle(settings, tmp_path / "b", [], [], "", nothing, "vax")
+    with pytest.raises(HubError, match=r"needs llama\.cpp for .* first"):
+        bundle.bundle(settings, tmp_path / "b", [], [], "", nothing, other())
     assert not (tmp_path / "b").exists()
+
+
+def test_for_another_machine_pip_is_told_what_will_do_there() -> None:
+    """pip itself says which wheels it would take, and none of them is for here."""
+    told = bundle._foreign(other())
+    asked = subprocess.run(
+        [sys.executable, "-m", "pip", "debug", "--verbose", *told[2:]], capture_output=True, text=True
+    )
+    tags = {line.strip() for line in asked.stdout.splitlines() if line.startswith("  cp") or line.startswith("  py")}
+    abi = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert {f"{abi}-{abi}-manylinux_2_28_{other()}", f"py3-none-linux_{other()}", "py3-none-any"} <= tags
+    assert not any(platform.machine() in tag for tag in tags)
 
 
 def test_without_all_wheels_it_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +59,7 @@ def test_without_all_wheels_it_is_not_finished(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / bundle.SUMS).exists()
     assert (tmp_path / "install.sh").is_file()
     assert (tmp_path / "deploy" / "mosquitto" / "acl").is_file()
+    assert not (tmp_path / "deploy" / "debian").exists()
     assert any(text.startswith("pip: ") for text in told)
 
 

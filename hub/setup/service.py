@@ -19,7 +19,8 @@ from hub.setup.asking import SetupError
 from hub.setup.house import look
 from hub.setup.step import Desk, Result, Step, run
 
-UNIT = Path("etc/systemd/system/hub.service")
+# Where install.sh puts it, and where the Debian package has it.
+UNITS = (Path("etc/systemd/system/hub.service"), Path("lib/systemd/system/hub.service"))
 ONLINE_WITHIN = 60.0  # seconds; loading takes 1 on a Raspberry Pi 5, and its card may be slow
 _LOOKS_EVERY = 0.5
 
@@ -30,7 +31,7 @@ def take_service(desk: Desk) -> Result:
     if not (desk.root / "run/systemd/system").is_dir() or shutil.which("systemctl") is None:
         desk.asker.say(f"There is no systemd here: {by_hand}")
         return Result(f"no systemd here; {by_hand}", skipped=True)
-    if not (desk.root / UNIT).is_file():
+    if not any((desk.root / unit).is_file() for unit in UNITS):
         desk.asker.say("The service is not installed (deploy/install.sh does that).")
         return Result(f"the service is not installed; {by_hand}", skipped=True)
     if desk.file != files.SYSTEM_FILE or os.geteuid() != 0:
