@@ -25,7 +25,8 @@ from hub.mouth import Mouth
 from hub.post import State, Woken
 from hub.rooms import Rooms
 from hub.scripted import ScriptedPost
-from hub.sound import RATE, Samples, SoundError, to_device
+from hub.sound import RATE, Samples, SoundError
+from hub.soundcard import to_device
 from hub.turn import Turn
 from models import ModelError
 from models.hearing import Hearing, check

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
-from hub import listen, sound
+from hub import listen, soundcard
 from hub.finding import Finding, fine, note, wrong
 from hub.installed import DISTRIBUTION
 from hub.rooms import voice_file, wake_words
@@ -29,21 +29,24 @@ AGAIN = "sudo hub setup sound"
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """In the order in which a spoken command goes through it."""
     if settings.listens:
-        for finding in (*_devices(settings, "input"), *_woken(settings)):
+        async for finding in _devices(settings, "input"):
+            yield finding
+        for finding in _woken(settings):
             yield finding
     yield await _hearing(settings)
     if settings.listens:
         yield await _voice(settings)
-        for finding in _devices(settings, "output"):
+        async for finding in _devices(settings, "output"):
             yield finding
 
 
-def _devices(settings: Settings, way: sound.Way) -> Iterator[Finding]:
+async def _devices(settings: Settings, way: soundcard.Way) -> AsyncIterator[Finding]:
     """Whether the microphone, or the loudspeaker, of each room is there."""
     about = "microphone" if way == "input" else "speaker"
     for name, room in settings.voice.rooms.items():
         try:
-            yield fine(about, f"{name}: {sound.meant(way, room.microphone if way == 'input' else room.loudspeaker)}")
+            device = room.microphone if way == "input" else room.loudspeaker
+            yield fine(about, f"{name}: {await soundcard.meant(way, device)}")
         except SoundError as error:
             yield wrong(about, f"{name}: {error}", AGAIN)
 

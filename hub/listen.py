@@ -18,7 +18,7 @@ from typing import Any
 from devices.device import Device
 from devices.link import LinkError
 from hub import say as saying
-from hub import sound
+from hub import sound, soundcard
 from hub.daemon import open_house, settled
 from hub.settings import Settings
 from hub.sound import Format, Samples
@@ -182,7 +182,7 @@ def source(settings: Settings, file: Path | None, raw: str = "") -> Frames:
     as plain as can be where they come through a pipe. Raises SoundError.
     """
     if file is None:
-        return sound.from_device(settings.voice.microphone)
+        return soundcard.from_device(settings.voice.microphone)
     piped = file == Path("-")
     given = sound.format_of(raw) if raw else Format() if piped or file.is_fifo() else None
     return sound.from_file(None if piped else file, given)

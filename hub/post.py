@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from hub import sound
-from hub.sound import AGAIN, Samples, SoundError
+from hub.sound import Samples, SoundError
+from hub.soundcard import AGAIN, Loudspeaker, from_device
 from models.wake import WakeWord
 
 log = logging.getLogger(__name__)
@@ -80,14 +80,14 @@ class LocalPost:
         self.room = room
         self.words = words
         self._microphone = microphone
-        self._loudspeaker = loudspeaker
+        self._loudspeaker = Loudspeaker(loudspeaker)
 
     async def listen(self) -> AsyncGenerator[Samples | Woken, None]:
         """Never ends: a microphone that is not there is waited for, also at the start."""
         told = ""
         while True:
             try:
-                async with aclosing(sound.from_device(self._microphone)) as frames:
+                async with aclosing(from_device(self._microphone)) as frames:
                     async for frame in frames:
                         told = ""
                         yield frame
@@ -98,7 +98,11 @@ class LocalPost:
             await asyncio.sleep(AGAIN)
 
     async def play(self, chunks: AsyncIterator[Samples], rate: int) -> None:
-        await sound.to_device(self._loudspeaker, chunks, rate)
+        await self._loudspeaker.play(chunks, rate)
 
     def show(self, state: State, text: str) -> None:
         """It has no lamp."""
+
+    async def close(self) -> None:
+        """Lets the loudspeaker go."""
+        await self._loudspeaker.close()

@@ -27,7 +27,8 @@ from hub.mouth import Mouth
 from hub.post import LocalPost, Post, State
 from hub.saying import Saying
 from hub.settings import RoomSettings, Settings
-from hub.sound import AGAIN, Samples, SoundError
+from hub.sound import Samples, SoundError
+from hub.soundcard import AGAIN
 from hub.turn import Spoken, Turn
 from hub.voice_loop import Command, VoiceLoop
 from intents.hearsay import names_of, repaired
@@ -206,13 +207,16 @@ async def opened_rooms(hub: Hub) -> AsyncIterator[Rooms]:
     async with Hearing(folder(hub.settings), threads=voice.threads) as hearing:
         rooms = Rooms(hub, hearing, mouth)
         attending: list[asyncio.Task[None]] = []
+        here: list[LocalPost] = []
         try:
             rooms.stop_words()  # so that a wrong one is told now
-            attending += [asyncio.create_task(_for_ever(rooms, post)) for post in posts(hub.settings)]
+            here += posts(hub.settings)
+            attending += [asyncio.create_task(_for_ever(rooms, post)) for post in here]
             attending.append(asyncio.create_task(_warm(hub, hearing, mouth)))
             yield rooms
         finally:
             await end(*attending)
+            await asyncio.gather(*(post.close() for post in here))
             await mouth.close()
 
 

@@ -1,14 +1,12 @@
 """Sound in and out: what a microphone, a file or a pipe gives becomes frames of 16 kHz, mono, 16 bit.
 
 The core is pure: `Decoder` takes bytes as they come, with the header of a WAV file in front or without one, and gives
-frames. Around it are the edges: `from_file` (files, named pipes and stdin) and `from_device` (PortAudio, so ALSA,
-PulseAudio and PipeWire), and outward `to_file` and `to_device`.
+frames. Around it are the edges: `from_file` (files, named pipes and stdin) and `to_file`; hub.soundcard has the devices.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import io
 import logging
 import math
@@ -17,14 +15,12 @@ import re
 import stat
 import struct
 import sys
-import threading
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -346,63 +342,7 @@ async def _piped(file: io.FileIO) -> AsyncGenerator[bytes, None]:
         os.set_blocking(file.fileno(), blocking)
 
 
-# -- a device
-
-AGAIN = 2.0  # seconds between attempts to open a device that went away
-MUTE = 3.0  # seconds without a sample after which a device counts as gone; USB devices often only fall silent
-_HELD = 1024  # blocks of one frame that wait for a slow listener before the oldest is given up, about half a minute
-
-Push = Callable[[bytes], None]
-Opener = Callable[[str, Push], AbstractContextManager[Format]]
-
-
-async def from_device(
-    device: str = "", opener: Opener | None = None, *, again: float = AGAIN, mute: float = MUTE
-) -> AsyncGenerator[Samples, None]:
-    """The frames of a microphone, without end; close the iterator to let it go. "" is the default one.
-
-    A device that goes away later is waited for and opened again. Raises SoundError where there is none at the start.
-    `opener` opens it and calls back from any thread, with b"" at its end.
-    """
-    blocks: asyncio.Queue[bytes] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def put(data: bytes) -> None:
-        if blocks.qsize() >= _HELD:
-            blocks.get_nowait()
-        blocks.put_nowait(data)
-
-    known = False
-    while True:
-        try:
-            recorder = (opener or _recorder)(device, lambda data: _call(loop, put, data))
-            async with _opened(recorder) as given:
-                if known:
-                    log.warning("the microphone is back")
-                known, converter = True, Converter(given)
-                while data := await asyncio.wait_for(blocks.get(), mute):
-                    for frame in converter.take(data):
-                        yield frame
-            log.warning("the microphone has gone; it is waited for")
-        except TimeoutError:
-            log.warning("the microphone gives no sound any more; it is opened again")
-        except SoundError as error:
-            if not known:
-                raise
-            log.debug("%s", error)
-        await asyncio.sleep(again)
-        while not blocks.empty():
-            blocks.get_nowait()
-
-
-def _call(loop: asyncio.AbstractEventLoop, put: Push, data: bytes) -> None:
-    with suppress(RuntimeError):  # the loop has ended, and so has whoever listened
-        loop.call_soon_threadsafe(put, data)
-
-
 # -- sound out
-
-_PART = 0.05  # seconds written to a loudspeaker at once: how long it goes on after it was told to stop
 
 
 async def to_file(target: Path | None, chunks: AsyncIterator[Samples], rate: int) -> None:
@@ -425,199 +365,6 @@ async def to_file(target: Path | None, chunks: AsyncIterator[Samples], rate: int
         raise SoundError(f"{target or 'stdout'}: cannot be written ({error.strerror or error})") from None
 
 
-async def to_device(device: str, chunks: AsyncIterator[Samples], rate: int) -> None:
-    """Plays sound of this rate on a loudspeaker, "" for the default one, while it is being made; returns when the last
-    of it has been heard. Where the task is cancelled, it falls silent at once. Raises SoundError.
-    """
-    async with _opened(_player(device, rate)) as speaker:
-        async for samples in chunks:
-            part = max(1, int(rate * _PART))
-            for at in range(0, len(samples), part):
-                await _in_thread(speaker.write, samples[at : at + part])
-        await _in_thread(speaker.drain)
-
-
-Way = Literal["input", "output"]
-
-
-def meant(way: Way, device: str) -> str:
-    """The name of the device that is meant by a part of it, a number, or "" for the default one. Raises SoundError."""
-    port_audio = _sounddevice()
-    with _lock, _reported():
-        _look_again(port_audio)
-        return _able(port_audio, way)[_index(port_audio, way, device)]
-
-
-def names(way: Way) -> list[str]:
-    """The names of the devices that can record, or play. Raises SoundError where there is none."""
-    port_audio = _sounddevice()
-    with _lock, _reported():
-        _look_again(port_audio)
-        return list(_able(port_audio, way).values())
-
-
-# -- threads: PortAudio's calls block
-
-T = TypeVar("T")
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """What `work` gives, called in a thread; a cancellation waits for its end, so that nothing is done to it twice."""
-    task = asyncio.create_task(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
-
-
-@asynccontextmanager
-async def _opened(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """A blocking context manager, entered and left in threads."""
-    opening = asyncio.create_task(asyncio.to_thread(manager.__enter__))
-    try:
-        yield await asyncio.shield(opening)
-    finally:
-        await asyncio.wait([opening])
-        if opening.exception() is None:
-            await _in_thread(manager.__exit__, None, None, None)
-
-
-# -- PortAudio
-
-_lock = threading.Lock()  # its opening and closing are not safe from several threads
-_streams: set[int] = set()  # those that are open
-
-
-@contextmanager
-def _recorder(device: str, push: Push) -> Iterator[Format]:
-    """The opener of real devices."""
-
-    def told(data: Any, frames: int, time: object, status: object) -> None:
-        push(bytes(data))
-
-    with _stream("input", device, RATE, callback=told, finished_callback=lambda: push(b"")) as stream:
-        yield Format(int(stream.samplerate), stream.channels)
-
-
-class _Speaker:
-    """An open loudspeaker, at its own rate and with its own channels."""
-
-    def __init__(self, stream: Any, rate: int) -> None:
-        self._stream = stream
-        self._resampler = Resampler(rate, int(stream.samplerate))
-
-    def write(self, samples: Samples, last: bool = False) -> None:
-        """Returns when the device has taken it. Raises SoundError."""
-        values = self._resampler.take(as_values(samples), last)
-        with _reported():
-            self._stream.write(np.repeat(as_samples(values), self._stream.channels).tobytes())
-
-    def drain(self) -> None:
-        """Returns when all of it has been heard."""
-        self.write(np.zeros(0, np.int16), last=True)
-        with _reported():
-            self._stream.stop()
-
-
-@contextmanager
-def _player(device: str, rate: int) -> Iterator[_Speaker]:
-    with _stream("output", device, rate) as stream:
-        yield _Speaker(stream, rate)
-
-
-@contextmanager
-def _stream(way: Literal["input", "output"], device: str, rate: int, **more: Any) -> Iterator[Any]:
-    """An open PortAudio stream of 16 bits; the rate and channels are those wanted, or else the device's own."""
-    port_audio = _sounddevice()
-    with _lock, _reported():
-        _look_again(port_audio)
-        index = _index(port_audio, way, device)
-        fitting = _fitting(port_audio, way, index, rate)
-        kind = port_audio.RawInputStream if way == "input" else port_audio.RawOutputStream
-        how = {
-            "samplerate": fitting.rate,
-            "channels": fitting.channels,
-            "blocksize": round(fitting.rate * FRAME / RATE),
-        }
-        stream = kind(device=index, dtype="int16", **how, **more)
-        stream.start()
-        _streams.add(id(stream))
-    try:
-        yield stream
-    finally:
-        with _lock:
-            _streams.discard(id(stream))
-            with suppress(port_audio.PortAudioError):  # a device that is gone cannot be closed well
-                stream.abort()
-                stream.close()
-
-
-def _look_again(port_audio: Any) -> None:
-    """PortAudio lists the devices once, at its start; with a stream open it cannot be started again."""
-    if not _streams:
-        port_audio._terminate()
-        port_audio._initialize()
-
-
-def _able(port_audio: Any, way: str) -> dict[int, str]:
-    """The names by the numbers. Raises SoundError where there is none."""
-    able = {i: str(d["name"]) for i, d in enumerate(port_audio.query_devices()) if d[f"max_{way}_channels"] > 0}
-    if not able:
-        what = "microphone" if way == "input" else "loudspeaker"
-        raise SoundError(f"there is no {what}; is it plugged in, and may this user use sound (group audio)?")
-    return able
-
-
-def _index(port_audio: Any, way: str, device: str) -> int:
-    """The number of the device that is meant: the default one, a number, or a part of its name. Raises SoundError."""
-    able = _able(port_audio, way)
-    what = "microphone" if way == "input" else "loudspeaker"
-    if not device:
-        default = int(port_audio.default.device[0 if way == "input" else 1])
-        return default if default in able else next(iter(able))
-    if device.isdecimal() and int(device) in able:
-        return int(device)
-    for index, name in able.items():
-        if device.casefold() in name.casefold():
-            return index
-    raise SoundError(f"there is no {what} {device!r}; there is: {', '.join(able.values())}")
-
-
-def _fitting(port_audio: Any, way: str, index: int, rate: int) -> Format:
-    """What the device can do, as near as possible to one channel of this rate. Raises SoundError."""
-    found = port_audio.query_devices(index)
-    check = port_audio.check_input_settings if way == "input" else port_audio.check_output_settings
-    most = min(int(found[f"max_{way}_channels"]), _CHANNELS[-1])
-    for wanted, channels in product((rate, int(found["default_samplerate"]), 48_000, 44_100), (1, 2, most)):
-        with suppress(port_audio.PortAudioError):
-            check(device=index, channels=channels, dtype="int16", samplerate=wanted)
-            return Format(wanted, channels)
-    raise SoundError(
-        f"{found['name']}: it is busy, or has no 16-bit sound; see which program uses it (fuser /dev/snd/*)"
-    )
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turns PortAudio's errors into ours."""
-    try:
-        yield
-    except _sounddevice().PortAudioError as error:
-        raise SoundError(f"the sound device cannot be used ({error.args[0]}); is it plugged in?") from None
-
-
-def _sounddevice() -> Any:
-    try:
-        _quiet_alsa()
-        import sounddevice
-    except ImportError:
-        raise SoundError(_MISSING.format("sounddevice")) from None
-    except OSError:
-        raise SoundError("PortAudio is not installed: apt-get install libportaudio2") from None
-    return sounddevice
-
-
 def _soxr() -> Any:
     try:
         import soxr
@@ -627,11 +374,3 @@ def _soxr() -> Any:
 
 
 _MISSING = "the package {} is missing: pip install 'homeward-hub[voice]'"
-_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
-_hush = _HANDLER(lambda *_: None)  # which has to live as long as ALSA
-
-
-def _quiet_alsa() -> None:
-    """ALSA writes a page to stderr about every device that could be there and is not."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_hush)

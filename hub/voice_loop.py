@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -99,17 +99,23 @@ class Shared(Protocol):
         """The finished turn to everyone who listens."""
 
 
+class _Senses:
+    """What judges each frame at a post. It takes up to a second to load. Raises ModelError where an engine is missing."""
+
+    def __init__(self, words: Sequence[WakeWord], stops: Sequence[WakeWord]) -> None:
+        self.detector = SpeechDetector()
+        self.wake = Wake(words) if words else None
+        self.stop = Wake(stops) if stops else None
+
+
 class VoiceLoop:
-    """Listens and speaks at one post. Raises ModelError where an engine is missing."""
+    """Listens and speaks at one post."""
 
     def __init__(self, post: Post, shared: Shared) -> None:
         self.post = post
         self.state = State.WAITING
         self._shared = shared
-        self._detector = SpeechDetector()
-        self._wake = Wake(post.words) if post.words else None
-        stops = shared.stop_words()
-        self._stop = Wake(stops) if stops else None
+        self._senses: _Senses | None = None  # until they are loaded
         self._past: deque[tuple[Samples, float]] = deque(maxlen=round(REMEMBERED / SECONDS))
         self._taken = 0  # frames so far
         self._catcher = self._aside = Catcher(ASIDE)
@@ -122,7 +128,8 @@ class VoiceLoop:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until the post has gone; what was understood by then is done. Raises SoundError."""
+        """Until the post has gone; what was understood by then is done. Raises SoundError and ModelError."""
+        self._senses = await asyncio.to_thread(_Senses, self.post.words, self._shared.stop_words())
         try:
             async with aclosing(self.post.listen()) as heard:
                 async for item in heard:
@@ -144,10 +151,11 @@ class VoiceLoop:
         if isinstance(item, Woken):
             self._woken(item.word, item.score, 0)
             return
-        probability = self._detector.take(item)
+        assert self._senses is not None
+        probability = self._senses.detector.take(item)
         self._past.append((item, probability))
         self._taken += 1
-        hit: Hit | None = self._wake.take(item) if self._wake else None
+        hit: Hit | None = self._senses.wake.take(item) if self._senses.wake else None
         if hit is not None:
             self._woken(hit.word, hit.probability, round(KEPT / SECONDS))
         elif self.state in (State.HEARING, State.AWAITING):
@@ -227,7 +235,8 @@ class VoiceLoop:
 
     def _overhear(self, frame: Samples, probability: float) -> None:
         """While the hub speaks: "stop", by a model of that word or by Whisper."""
-        if self._stop is not None and self._stop.take(frame) is not None:
+        stop = self._senses.stop if self._senses else None
+        if stop is not None and stop.take(frame) is not None:
             self._silence()
             return
         if self._aside.take(frame, probability) in UNDECIDED:
@@ -308,8 +317,8 @@ class VoiceLoop:
             return False
         self._to(State.SPEAKING, saying.words)
         self._aside = Catcher(ASIDE)
-        if self._stop is not None:
-            self._stop.reset()
+        if self._senses and self._senses.stop:
+            self._senses.stop.reset()
         return await self._play(saying, first)
 
     async def _play(self, saying: Saying, first: Callable[[], None] = lambda: None) -> bool:

@@ -1,9 +1,9 @@
 """An engine in a process of its own, so that a crash or an abort in native code is not the end of who asks.
 
 `Engine` is the caller's side: it starts the child, which reads one JSON object a line and answers with one a line, and
-replaces it once where it crashes or hangs. `serve` is the child's side. `Child` and `twice` are what Engine is made of, for
-who needs more of the child than that. The child lives in a session of its own, so
-that Ctrl-C at the terminal is for who asks, and it ends when its input does: no orphan, even when the daemon is killed.
+replaces it once where it crashes or hangs; models.serving is the child's side. `Child` and `twice` are what Engine is
+made of, for who needs more of the child than that. The child lives in a session of its own, so that Ctrl-C at the
+terminal is for who asks, and it ends when its input does: no orphan, even when the daemon is killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from models import LengthError, ModelError
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
 _T = TypeVar("_T")
 
 START_SECONDS = 120.0  # 0.7 GB from a slow SD card take half a minute
@@ -235,25 +234,3 @@ class Child:
                 if text := line.decode(errors="replace").strip():
                     self._last = text[:200]
                     log.warning("child %d: %s", self._process.pid, text)
-
-
-def serve(load: Callable[[dict[str, Any]], Answer]) -> None:
-    """The child: load what the first line names, then answer line for line until the input ends.
-
-    A ModelError of either is the reply; anything else ends the process.
-    """
-    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever native code prints must not come between the replies
-    answer: Answer | None = None
-    for line in requests:
-        request = json.loads(line)
-        try:
-            if answer is None:
-                answer = load(request)
-                reply: dict[str, Any] = {}
-            else:
-                reply = answer(request)
-        except ModelError as error:
-            reply = {"error": str(error)}
-        replies.write(json.dumps(reply).encode() + b"\n")
-        replies.flush()

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from models import ModelError
-from models.child import Answer, Engine, serve
+from models.child import Engine
+from models.serving import Answer, serve
 
 RATE = 16_000
 LONGEST = 30.0  # seconds: Whisper's window

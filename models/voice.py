@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from models import ModelError
-from models.child import Answer, Engine, serve
+from models.child import Engine
+from models.serving import Answer, serve
 
 SENTENCE_SECONDS = 30.0  # a Raspberry Pi 4 makes a long one of a medium voice in 6
 LONGEST = 300  # characters spoken as one; what is longer is cut at a comma or between words

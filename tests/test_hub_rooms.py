@@ -35,7 +35,8 @@ from hub.saying import SOFT
 from hub.schedule import Schedule
 from hub.scripted import Dictated, Hum, ScriptedPost, silent, spoken
 from hub.settings import BrokerSettings, SafetySettings, Settings, VoiceSettings
-from hub.sound import RATE, Decoder, Samples, from_device, level, to_device
+from hub.sound import RATE, Decoder, Samples, level
+from hub.soundcard import from_device, to_device
 from hub.turn import MOMENTS, Turn
 from models import ModelError
 from models.hearing import Heard, Hearing

@@ -6,35 +6,28 @@ import asyncio
 import io
 import os
 import struct
-import threading
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager, suppress
-from ctypes.util import find_library
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hub.post import LocalPost
 from hub.sound import (
     FRAME,
     QUIETEST,
     RATE,
     Decoder,
     Format,
-    Push,
     Samples,
     SoundError,
-    from_device,
     from_file,
     header,
     level,
     meter,
-    to_device,
     to_file,
 )
 
@@ -269,157 +262,3 @@ async def test_what_is_written_into_a_file_can_be_heard_again(tmp_path: Path) ->
         assert file.getnframes() == len(samples)
     with pytest.raises(SoundError, match="cannot be written"):
         await to_file(tmp_path / "none" / "a.wav", parts(samples), RATE)
-
-
-class Plug:
-    """A microphone that can be unplugged: opened it gives the tone from a thread of its own, and counts the openings."""
-
-    def __init__(self, *, lives: int, mute: bool = False) -> None:
-        self.opened = 0
-        self.open_now = 0
-        self._lives = lives
-        self._mute = mute
-
-    @contextmanager
-    def __call__(self, device: str, push: Push) -> Iterator[Format]:
-        self.opened += 1
-        if self.opened > 1 and self.opened % 2 == 0:
-            raise SoundError("not plugged in")
-        self.open_now += 1
-        stop = threading.Event()
-        thread = threading.Thread(target=self._speak, args=(push, stop))
-        thread.start()
-        try:
-            yield Format(RATE, 2)
-        finally:
-            stop.set()
-            thread.join()
-            self.open_now -= 1
-
-    def _speak(self, push: Push, stop: threading.Event) -> None:
-        block = written(tone(channels=2), "s16")[: FRAME * 4]
-        for _ in range(self._lives):
-            push(block)
-        if not self._mute:
-            push(b"")
-        stop.wait()
-
-
-@pytest.mark.parametrize("mute", [False, True])
-async def test_a_microphone_that_goes_away_is_opened_again(mute: bool, caplog: pytest.LogCaptureFixture) -> None:
-    plug = Plug(lives=3, mute=mute)
-    heard = await collected(from_device("x", plug, again=0, mute=0.02 if mute else 30), most=8)
-    assert len(heard) == 8 * FRAME
-    assert plug.opened == 5  # three times there, and twice not yet
-    assert plug.open_now == 0
-    assert caplog.text.count("is back") == 2
-
-
-async def test_a_microphone_that_is_not_there_at_the_start_is_an_error() -> None:
-    @contextmanager
-    def nothing(device: str, push: Push) -> Iterator[Format]:
-        raise SoundError("there is no microphone")
-        yield
-
-    with pytest.raises(SoundError, match="no microphone"):
-        await collected(from_device("", nothing))
-
-
-async def test_a_listener_that_is_cancelled_lets_the_microphone_go() -> None:
-    plug = Plug(lives=1, mute=True)
-    listening = asyncio.create_task(collected(from_device("", plug)))
-    while not plug.open_now:
-        await asyncio.sleep(0.01)
-    listening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await listening
-    assert plug.open_now == 0
-
-
-@pytest.fixture
-def alsa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """ALSA with a microphone that says the tone over and over, and a loudspeaker that writes into a file."""
-    shared = Path("/usr/share/alsa/alsa.conf")
-    if not shared.exists():
-        pytest.skip("ALSA is not installed: apt-get install libportaudio2")
-    said, heard = tmp_path / "said.raw", tmp_path / "heard.raw"
-    said.write_bytes(written(tone(), "s16") * 20)
-    (tmp_path / "asound.conf").write_text(
-        f"<{shared}>\n"
-        f'pcm.microphone {{ type file slave.pcm null file "/dev/null" infile "{said}" format raw hint.show on }}\n'
-        f'pcm.loudspeaker {{ type file slave.pcm null file "{heard}" format raw hint.show on }}\n'
-    )
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
-    if find_library("portaudio") is None:
-        pytest.skip("PortAudio is not installed: apt-get install libportaudio2")
-    pytest.importorskip("sounddevice", reason="the extra `voice` is not installed")
-    return heard
-
-
-async def test_port_audio_records_and_plays(alsa: Path) -> None:
-    heard = await asyncio.wait_for(collected(from_device("MICROPHONE"), most=20), 20)
-    assert abs(pitch(heard[: RATE // 4]) - TONE) < 8
-    samples = (tone()[:, 0] * 32767).astype(np.int16)
-    await asyncio.wait_for(to_device("loudspeaker", parts(samples), RATE), 20)
-    assert abs(pitch(np.frombuffer(alsa.read_bytes(), np.int16)[: RATE // 4]) - TONE) < 8
-
-
-async def test_a_device_that_is_not_there_is_named_with_those_that_are(alsa: Path) -> None:
-    with pytest.raises(SoundError, match=r"no microphone 'bathtub'.*microphone"):
-        await collected(from_device("bathtub"))
-    with pytest.raises(SoundError, match=r"no loudspeaker 'bathtub'.*loudspeaker"):
-        await to_device("bathtub", parts(np.zeros(1, np.int16)), RATE)
-
-
-class Pulse(Protocol):
-    async def tell(self, *words: str) -> int: ...
-
-
-async def always(samples: Samples) -> AsyncIterator[Samples]:
-    while True:
-        yield samples
-
-
-async def loud(frames: AsyncGenerator[Samples, None], than: float) -> None:
-    """Returns when something is louder than this."""
-    async with asyncio.timeout(30):
-        while level(await anext(frames)) < than:
-            pass
-
-
-async def test_what_a_loudspeaker_says_is_heard_by_a_microphone_that_was_unplugged(pulse: Pulse) -> None:
-    samples = (tone()[:, 0] * 32767).astype(np.int16)
-    async with aclosing(from_device("microphone", again=0.1)) as frames:
-        for _ in range(2):
-            speaking = asyncio.create_task(to_device("loudspeaker", always(samples), RATE))
-            await loud(frames, -20)
-            speaking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await speaking
-            await pulse.tell("unload-module", "module-null-sink")
-            await pulse.tell("load-module", "module-null-sink", "sink_name=room")
-
-
-async def test_a_post_of_this_machine_hears_again_what_was_unplugged_and_is_cut_off_at_once(
-    pulse: Pulse, caplog: pytest.LogCaptureFixture
-) -> None:
-    post = LocalPost("hall", "Hall", (), "microphone", "loudspeaker")
-    samples = (tone()[:, 0] * 32767).astype(np.int16)
-    await pulse.tell("unload-module", "module-null-sink")
-    async with aclosing(post.listen()) as heard:
-        waiting = asyncio.ensure_future(anext(heard))  # for a microphone that was never there
-        async with asyncio.timeout(30):
-            while "it is waited for" not in caplog.text:
-                await asyncio.sleep(0.02)
-        await pulse.tell("load-module", "module-null-sink", "sink_name=room")
-        speaking = asyncio.create_task(post.play(always(samples), RATE))
-        await waiting
-        async with asyncio.timeout(30):
-            while not isinstance(frame := await anext(heard), np.ndarray) or level(frame) < -20:
-                pass
-            speaking.cancel()
-            await asyncio.wait([speaking])
-            while not isinstance(frame := await anext(heard), np.ndarray) or level(frame) > -60:
-                pass
-    assert speaking.cancelled()
-    assert caplog.text.count("it is waited for") == 1

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import numpy as np
 
-from hub import sound
+from hub import sound, soundcard
 from hub.forms import Value
 from hub.setup.step import Desk, Result, Step, run
 from hub.sound import RATE, Samples, SoundError
@@ -28,7 +28,7 @@ def take(desk: Desk) -> Result:
     if missing:
         return _without(desk, f"What sound needs is not installed ({', '.join(missing)}).")
     try:
-        microphones = sound.names("input")
+        microphones = run(soundcard.names("input"))
     except SoundError as error:
         return _without(desk, f"{str(error)[0].upper()}{str(error)[1:]}")
     microphone, heard = _heard(desk, microphones)
@@ -78,7 +78,7 @@ def _choice(desk: Desk, key: str, names: list[str], now: str) -> str:
 async def _recorded(desk: Desk, device: str, seconds: float = TEST_SECONDS) -> Samples:
     """What the microphone hears, with a meter meanwhile. Raises SoundError."""
     kept: list[Samples] = []
-    async with aclosing(sound.from_device(device)) as frames:
+    async with aclosing(soundcard.from_device(device)) as frames:
         async for frame in frames:
             kept.append(frame)
             loudness = sound.level(frame)
@@ -106,7 +106,7 @@ def _problem(heard: Samples) -> str:
 def _speaker(desk: Desk, heard: Samples | None) -> str:
     """The loudspeaker, once it was heard where there is something to hear; "" for the default one, or where there is none."""
     try:
-        speakers = sound.names("output")
+        speakers = run(soundcard.names("output"))
     except SoundError as error:
         desk.asker.say(f"{error}. The hub answers in writing without one.")
         return ""
@@ -115,7 +115,7 @@ def _speaker(desk: Desk, heard: Samples | None) -> str:
         if heard is None or not desk.asker.yes("play", "Hear it from the loudspeaker?", desk.asker.attended):
             return chosen
         try:
-            run(sound.to_device(chosen, _whole(heard), RATE))
+            run(soundcard.to_device(chosen, _whole(heard), RATE))
         except SoundError as error:
             desk.asker.again(str(error))
         else:
@@ -151,7 +151,7 @@ def _wake(desk: Desk, device: str) -> tuple[str, str]:
 async def _woken(desk: Desk, device: str, word: str) -> bool:
     """Whether the word is heard within TRY_SECONDS. Raises SoundError and ModelError."""
     wake, taken = Wake([WakeWord(word)]), 0
-    async with aclosing(sound.from_device(device)) as frames:
+    async with aclosing(soundcard.from_device(device)) as frames:
         async for frame in frames:
             desk.asker.progress(f"     {sound.meter(sound.level(frame))}")
             if wake.take(frame) is not None:
