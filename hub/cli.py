@@ -560,17 +560,25 @@ def model_list(as_json: Json = False, config: Config = None) -> None:
 
 @model_app.command("use")
 def model_use(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help='A fetched model, "home", or a GGUF file.')],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help='A fetched model, "home", or a GGUF file.')] = "",
+    previous: Annotated[bool, typer.Option("--previous", help="The one that it was before.")] = False,
     config: Config = None,
 ) -> None:
-    """Make this the hub's model in the settings file, if it opens; the file as it was is kept beside it."""
+    """Make this the hub's model if it is sound: in the running hub at once, and in the settings file, kept as it was beside it."""
+    if bool(name) is previous:
+        raise typer.BadParameter("give the name of a model, or --previous")
     settings = _settings(config)
-    from hub import fetching, logs
+    from hub import fetching, logs, using
 
     logs.set_up("warning")
 
     async def work() -> int:
-        typer.echo(await fetching.use(settings, config, name, fetching.shelf(settings)))
+        wanted = using.previous(settings) if previous else name
+        try:
+            said = await using.use(settings, config, wanted, fetching.shelf(settings), _tell)
+        finally:
+            _tell("")
+        typer.echo(said)
         return 0
 
     _finish(work)

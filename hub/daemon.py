@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,16 @@ from devices.conventions.zigbee2mqtt import Zigbee2Mqtt
 from devices.discovery import Discovery
 from devices.house import Happening, House
 from devices.link import Inbox, Link, LinkError
-from hub import HubError
+from hub import HubError, control, trial
 from hub.chores import rings
 from hub.guard import Guard
 from hub.logs import FIELDS
 from hub.notify import living
 from hub.pipeline import Pipeline
-from hub.reading import Completer, open_completer
+from hub.reading import Completer, open_completer, remembered
 from hub.schedule import TOO_LATE, Delayed, Due, Schedule
 from hub.settings import Settings
+from hub.switching import Switch
 from hub.talk import Talker
 from hub.turn import Turn
 from models.files import resolve_model
@@ -47,7 +48,8 @@ QUIET, QUIET_AT_MOST = 0.3, 5.0  # seconds without an announcement until the hou
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The open parts. `cores` is held by whoever makes a model work, so that no two of them slow each other down.
+    """The open parts. `cores` is held by whoever makes a model work, so that no two of them slow each other down. With
+    `switch` another language model can be taken, where none stands in for it.
 
     `announce` says a turn that nobody has just asked for, in its room; the second argument tells that it is an alarm.
     """
@@ -58,6 +60,7 @@ class Hub:
     schedule: Schedule
     pipeline: Pipeline
     cores: asyncio.Semaphore
+    switch: Switch | None = None
     announce: Callable[[Turn, bool], None] = lambda turn, alarm: None
 
 
@@ -79,15 +82,17 @@ async def opened(
     Raises LinkError, ModelError and SettingsError.
     """
     cores, chat = asyncio.Semaphore(slots(settings)), settings.model.chat
-    known = open_completer(settings, completer, remember=True, cores=cores)
     async with AsyncExitStack() as open_:
+        switch = await open_.enter_async_context(trial.switch(settings)) if completer is None else None
+        known = remembered(switch, settings.folder(), cores) if switch else open_completer(settings, completer)
         model = await open_.enter_async_context(known)
         talker = await open_.enter_async_context(Talker(resolve_model(chat), settings.model.threads)) if chat else None
         link, house = await open_.enter_async_context(open_house(settings, serve, must_connect))
         schedule = Schedule(settings.folder() / "plans.json")
         guard = Guard(settings.safety.pin, settings.folder() / "pin.json")
-        pipeline = Pipeline(settings, house, link, schedule, model, talker=talker, guard=guard)
-        yield Hub(settings, link, house, schedule, pipeline, cores)
+        command = switch.command if switch else nullcontext
+        pipeline = Pipeline(settings, house, link, schedule, model, talker=talker, guard=guard, command=command)
+        yield Hub(settings, link, house, schedule, pipeline, cores, switch)
 
 
 def slots(settings: Settings) -> int:
@@ -133,9 +138,14 @@ async def settled(link: Link, house: House) -> None:
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
     """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
     opening = opened(settings, serve=True, must_connect=False, completer=completer)
-    async with opening as hub, heard_and_spoken(hub) as (hub, rooms), connected(hub, rooms), living():
+    async with opening as hub, heard_and_spoken(hub) as (hub, rooms), connected(hub, rooms), asked(hub), living():
         await serve(hub, stop)
     log.info("stopped")
+
+
+def asked(hub: Hub) -> AbstractAsyncContextManager[None]:
+    """While this is open another model can be asked for in the state folder."""
+    return control.serving(hub.settings.folder(), hub.switch)
 
 
 @asynccontextmanager

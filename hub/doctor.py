@@ -17,7 +17,6 @@ import shlex
 import shutil
 import socket
 import ssl
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -31,21 +30,16 @@ from devices.conventions import Message
 from devices.discovery import Discovery
 from devices.house import House
 from devices.link import Link, LinkError, LinkSettings
-from hub import HubError, __version__, board, doctor_voice, fetching, say
+from hub import HubError, __version__, board, doctor_voice, fetching, say, trial
 from hub import settings as files
 from hub.daemon import conventions, settled
 from hub.finding import Finding, Level, fine, note, skipped, wrong
-from hub.installed import DISTRIBUTION
 from hub.listing import NOTHING_FOUND
-from hub.reading import Reader, open_completer
 from hub.settings import Settings, SettingsError
 from hub.wyoming import checks
-from intents.line import words
 from models import ModelError
-from models.export.check import check_card
-from models.files import DEFAULT, default_model, digest, resolve_model
+from models.files import default_model
 
-SENTENCE, SYMBOL = "turn on the kitchen light", "<turn_on>"
 FREE_DISK, FREE_MEMORY = 200_000_000, 100_000_000  # bytes; the hub's own files and children stay far below
 WITHIN = 5.0  # seconds for each step to the broker
 ECHO_WITHIN = 3.0  # seconds for our own message to come back; 0.01 where the broker is on this machine
@@ -90,7 +84,7 @@ async def examine(place: Place) -> AsyncIterator[Finding]:
     yield _state(settings, place)
     for finding in _threads(settings, place):
         yield finding
-    model = _model(settings)
+    model = trial.file(settings)
     yield model
     if model.level is Level.WRONG:
         yield skipped("sentence", "not looked at: the model first")
@@ -192,31 +186,6 @@ def _state(settings: Settings, place: Place) -> Finding:
 # -- the model
 
 
-def _model(settings: Settings) -> Finding:
-    """The file that is used, against what is known of it."""
-    shelf = fetching.shelf(settings)
-    name = next((n for n in shelf.pins if str(shelf.first(n)) == shelf.used), "" if shelf.used else DEFAULT)
-    again = "hub model use home"
-    try:
-        path = resolve_model(settings.model.file)
-        if name == DEFAULT:
-            again = f"{shlex.quote(sys.executable)} -m pip install --force-reinstall --no-deps {DISTRIBUTION}"
-            check_card(path)
-        elif name:
-            again = f"hub model fetch {name}"
-            if digest(path) != shelf.known(name)[0].sha256:
-                return wrong("model", f"{path} is damaged: its SHA-256 is another than that of {name}", again)
-        elif path.with_suffix(".json").is_file():
-            check_card(path)
-        else:
-            return note("model", f"{path}; there is no card beside it, so what it should be is not known")
-    except ModelError as error:
-        return wrong("model", str(error), again)
-    except OSError as error:
-        return wrong("model", f"{settings.model.file}: cannot be read ({error.strerror})", again)
-    return fine("model", f"{name or path}, {path.stat().st_size / 1e6:,.1f} MB, as its card says")
-
-
 def _threads(settings: Settings, place: Place) -> Iterator[Finding]:
     """Threads wait for each other: where another program has one of their cores, a command takes minutes."""
     cores = board.look(place.root).cores
@@ -227,18 +196,12 @@ def _threads(settings: Settings, place: Place) -> Iterator[Finding]:
 
 
 async def _sentence(settings: Settings) -> Finding:
-    """A sentence that everybody says, read by the model as the hub would."""
+    """Whether the model reads as the hub would have it read."""
     try:
-        async with open_completer(settings) as completer:
-            reader = Reader(completer)
-            await reader(words(SENTENCE))  # the first one is slower
-            line, sure = await reader(words(SENTENCE))
+        async with trial.loaded(settings) as model:
+            return await trial.sentence(model, settings.safety.sure)
     except (ModelError, HubError) as error:
         return wrong("sentence", f"the model does not read: {error}", "hub model use home")
-    if not line.startswith(SYMBOL) or sure < settings.safety.sure:
-        what = f"the model reads {SENTENCE!r} as {line!r}, with certainty {sure:.2f}"
-        return wrong("sentence", what, "hub model use home")
-    return fine("sentence", f"{SENTENCE!r} is read in {reader.ms:.0f} ms, with certainty {sure:.2f}")
 
 
 # -- the broker, and what is behind it

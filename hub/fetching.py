@@ -1,7 +1,4 @@
-"""`hub model fetch | list | use | remove`: the models that can be had, where they are kept, and which one the hub uses.
-
-They lie in STATE/models/NAME. The settings file is changed in one place only, with the file as it was beside it.
-"""
+"""`hub model fetch | list | remove`: the models that can be had, and where they are kept: in STATE/models/NAME."""
 
 from __future__ import annotations
 
@@ -13,13 +10,10 @@ from pathlib import Path
 
 from hub import HubError
 from hub import settings as files
-from hub.reading import open_completer
 from hub.settings import Settings
-from hub.settings_file import change, rights
-from models import ModelError
-from models.files import ABOUT, DEFAULT, HUB, PINS, About, Patience, Pin, default_model, digest, fetch, room
+from hub.settings_file import rights
+from models.files import ABOUT, DEFAULT, HUB, PINS, About, Patience, Pin, default_model, fetch, room
 
-AGAIN = "a hub that runs takes it up when it starts again: sudo systemctl restart hub"
 ELSEWHERE = 'set state_folder = "/var/lib/hub"'
 _BAR = 24  # characters
 _EVERY = 0.1  # seconds between two states of the bar
@@ -175,50 +169,13 @@ def table(found: tuple[Entry, ...], as_json: bool) -> str:
     return "\n".join([*rows, "", "* is what the settings name; hub model fetch NAME, then hub model use NAME"])
 
 
-# -- use and remove
-
-
-async def use(settings: Settings, config: Path | None, name: str, shelf: Shelf) -> str:
-    """Opens the model as the hub would and then makes it the hub's, in the settings file; says what was done.
-
-    Raises HubError, SettingsError and ModelError; nothing is changed then.
-    """
-    wanted = _wanted(shelf, name)
-    place = files.find(config) or files.user_file()
-    if wanted != DEFAULT and hidden(place, Path(wanted)):
-        raise HubError(f"{wanted} is in a home folder, which the service may not read: {ELSEWHERE} in {place}")
-    model = settings.model.model_copy(update={"file": wanted})
-    async with open_completer(settings.model_copy(update={"model": model})):
-        pass
-    if wanted == settings.model.file:
-        return f"{name} is the model of {place} already, and it opens."
-    change(place, {("model", "file"): wanted})
-    return f"{name} is the hub's model now, in {place}; {AGAIN}"
+# -- remove
 
 
 def hidden(config: Path, path: Path) -> bool:
     """Whether these settings are those of the service, and the path is where deploy/hub.service may not look."""
     homes = (Path.home(), Path("/home"))
     return config == files.SYSTEM_FILE and any(path.is_relative_to(home) for home in homes)
-
-
-def _wanted(shelf: Shelf, name: str) -> str:
-    """What the settings have to say for this model: a name of ours or the path of a GGUF. Raises HubError."""
-    if name == DEFAULT:
-        return DEFAULT
-    if name not in shelf.pins:
-        path = Path(name).expanduser().absolute()
-        if not path.is_file():
-            raise HubError(f"{name}: neither a model of `hub model list` nor a file")
-        return str(path)
-    if shelf.about[name].kind != "language":
-        raise HubError(f"{name} does not read sentences: it is for {shelf.about[name].kind}")
-    path = shelf.first(name)
-    if not path.is_file():
-        raise HubError(f"{name} is not here yet: hub model fetch {name}")
-    if digest(path) != shelf.known(name)[0].sha256:
-        raise ModelError(f"{path} is damaged: hub model fetch {name}")
-    return str(path)
 
 
 def removed(shelf: Shelf, name: str) -> str:

@@ -12,6 +12,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -90,6 +91,7 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
         talker: Talker | None = None,
         guard: Guard | None = None,
+        command: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._house = house
@@ -98,6 +100,7 @@ class Pipeline:
         self._completer = completer
         self._clock = clock
         self._talker = talker
+        self._command = command  # held while a command is read, so that one model reads all of it
         self._guard = guard or Guard(settings.safety.pin)
         self._home = Home(())
         self._rooms: defaultdict[str, Conversation] = defaultdict(Conversation)
@@ -139,14 +142,16 @@ class Pipeline:
             return await self._unlocked(waiting, heard, draft)
         if heard.alone:
             return "refuse", Done(("There is nothing now that waits for the PIN.",), done=False)
-        draft.understanding = await self._understand(draft)
-        resolution = draft.understanding.resolution
+        async with self._command():
+            draft.understanding = await self._understand(draft)
+            resolution = draft.understanding.resolution
+            opens = not draft.allowed and await self._needs_pin(resolution, draft.home, draft.room)
         self._remember(draft)
         if (said := await self._talked(resolution, draft.text)) is not None:
             return Outcome.ANSWER.value, Done((said,))
         if resolution.trouble is not None:
             return resolution.outcome.value, Done((self._trouble(resolution.trouble),), done=False)
-        if not draft.allowed and await self._needs_pin(resolution, draft.home, draft.room):
+        if opens:
             waiting = Waiting(draft.text, draft.understanding, self._clock())
             return await self._unlocked(waiting, heard, draft)
         return resolution.outcome.value, await self._carry_out(resolution, draft)
@@ -188,10 +193,12 @@ class Pipeline:
     async def meaning(self, utterance: str, room: str = "") -> tuple[Resolution, str]:
         """What it would do, and the sentence where it would do nothing. Nothing is done or remembered. Raises ModelError."""
         reader, home = Reader(self._completer), self.home()
-        said = self._guard.hear(utterance).text
-        found = await understand(*(said, home, reader), area=room or None, threshold=self._settings.safety.sure)
-        resolution = self._guarded(found, home).resolution
-        if await self._needs_pin(resolution, home, room):  # whoever carries it out instead of us does not ask for it
+        said, sure = self._guard.hear(utterance).text, self._settings.safety.sure
+        async with self._command():
+            found = await understand(*(said, home, reader), area=room or None, threshold=sure)
+            resolution = self._guarded(found, home).resolution
+            opens = await self._needs_pin(resolution, home, room)
+        if opens:  # whoever carries it out instead of us does not ask for the PIN
             return Resolution(Outcome.REFUSE, trouble=Trouble(Because.CANNOT)), NOBODY_ASKED
         return resolution, self._trouble(resolution.trouble) if resolution.trouble is not None else ""
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from hub.dialect import Dialect, primer
 from hub.settings import Settings
+from hub.switching import Known
 from intents.grammar import grammar
 from intents.line import NONE
 from intents.prompt import ASK, prompt
@@ -67,14 +68,6 @@ class Lines:
         return Completion(line, (0,), (math.log(self.confidence),), ms_read=0.0, ms_write=0.0)
 
 
-class Known(Completer, Protocol):
-    """A completer that says what its answers depend on beside the prompt and the grammar."""
-
-    @property
-    def fingerprint(self) -> str:
-        """As LanguageModel has it."""
-
-
 class Remembering:
     """Asks the model only what is not in the cache. Every answer is the model's own, and what fails is not kept."""
 
@@ -120,29 +113,20 @@ class Sharing:
 
 
 @asynccontextmanager
-async def open_completer(
-    settings: Settings,
-    completer: Completer | None = None,
-    *,
-    remember: bool = False,
-    cores: asyncio.Semaphore | None = None,
-) -> AsyncIterator[Completer]:
-    """The language model in its own process, loaded. With `remember` it is not asked twice for the same words, with
-    `cores` it works only while it holds that.
-
-    Raises ModelError.
-    """
+async def open_completer(settings: Settings, completer: Completer | None = None) -> AsyncIterator[Completer]:
+    """The language model in its own process, loaded; or the one that stands in for it. Raises ModelError."""
     if completer is not None:
         yield completer
         return
-    folder = settings.folder()
-    async with open_model(resolve_model(settings.model.file), settings.model.threads, folder) as opened:
-        model: Known = opened if cores is None else Sharing(opened, cores)
-        if not remember:
-            yield model
-            return
-        with ParseCache(folder / PARSES) as cache:
-            yield Remembering(model, cache)
+    async with open_model(resolve_model(settings.model.file), settings.model.threads, settings.folder()) as model:
+        yield model
+
+
+@asynccontextmanager
+async def remembered(model: Known, folder: Path, cores: asyncio.Semaphore) -> AsyncIterator[Completer]:
+    """The same model, which is not asked twice for the same words, and works only while it holds `cores`."""
+    with ParseCache(folder / PARSES) as cache:
+        yield Remembering(Sharing(model, cores), cache)
 
 
 @asynccontextmanager

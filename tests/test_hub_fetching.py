@@ -21,8 +21,9 @@ import pytest
 
 from hub import HubError
 from hub import settings as files
-from hub.fetching import Bar, Shelf, bar, entries, fetched, removed, shelf, table, use
+from hub.fetching import Bar, Shelf, bar, entries, fetched, removed, shelf, table
 from hub.settings import ModelSettings, Settings, load
+from hub.using import use
 from models import ModelError
 from models.files import PINS, About, Pin, default_model, digest
 
@@ -180,7 +181,7 @@ async def test_a_model_that_opens_becomes_the_hubs(mine: Shelf, stick: str, conf
         await use(load(config), config, "small", mine)
     fetched(mine, "small", stick, nothing)
     said = await use(load(config), config, "small", mine)
-    assert "restart" in said
+    assert "next start" in said
     assert load(config).model == ModelSettings(file=str(mine.first("small")), threads=2)
     assert config.read_text() == before.replace('file = "home"', f'file = "{mine.first("small")}"')
     backup = config.with_name("hub.toml.bak")

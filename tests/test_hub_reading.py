@@ -12,7 +12,7 @@ import pytest
 
 from hub.dialect import Dialect, line_in, primer, spelled
 from hub.dialect import told as plainly
-from hub.reading import PARSES, Remembering, Sharing, open_completer
+from hub.reading import PARSES, Remembering, Sharing, open_completer, open_model, remembered
 from hub.settings import ModelSettings, Settings
 from intents import line
 from intents.corpus.sample import stream
@@ -128,7 +128,8 @@ async def test_it_is_opened_only_when_asked_for(tmp_path: Path) -> None:
     async with open_completer(settings) as model:
         await model.complete(prompt(words), grammar(words))
     assert not list(tmp_path.iterdir())
-    async with open_completer(settings, remember=True) as model:
+    cores = asyncio.Semaphore()
+    async with open_model(default_model(), 1, tmp_path) as alone, remembered(alone, tmp_path, cores) as model:
         await model.complete(prompt(words), grammar(words))
         known = await model.complete(prompt(words), grammar(words))
     assert known.ms_write == 0
