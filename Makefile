@@ -2,12 +2,13 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help demo test check model ears install-check arm64-check deb-check deb clean
+.PHONY: help demo test check model ears pictures install-check arm64-check deb-check deb clean
 
 help:
 	@echo "make demo    a home in software, commands in, devices moved, replies out; then type your own"
 	@echo "make test    the tests, with a real broker and the shipped model"
 	@echo "make check   format, lint, types, and which part may import which"
+	@echo "make pictures  the pictures of the terminal in docs/ again, from real runs"
 	@echo "make install-check  install into a fresh Debian, set up, take away again (root, debootstrap, some minutes)"
 	@echo "make arm64-check    the same for 64-bit ARM under QEMU, as far as to what sentences mean (root, half an hour)"
 	@echo "make deb     a Debian package for machines such as this; make deb-check tries it in a fresh Debian (root)"
@@ -46,6 +47,9 @@ model: .venv/train.stamp
 # espeak-ng has to be there.
 ears: .venv/train.stamp
 	$(BIN)/python -m hub.make_ears --ship --resume
+
+pictures: .venv/test.stamp
+	$(BIN)/python docs/make_pictures.py
 
 install-check: .venv/run.stamp
 	@bash deploy/install_check.sh

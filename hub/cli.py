@@ -12,6 +12,7 @@ import logging
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,7 @@ def say(
     asked = saying.at_the_terminal if sys.stdin.isatty() and not as_json else None
     with _reported(1):
         turn = saying.said(settings, text, room, asked)
-    typer.echo(json.dumps(turn, ensure_ascii=False) if as_json else turn["reply"])
+    typer.echo(json.dumps(turn, ensure_ascii=False) if as_json else _folded(turn["reply"]))
     raise typer.Exit(0 if turn["done"] else 1)
 
 
@@ -296,7 +297,7 @@ def doctor(
     found = list(installed.findings())
     if not as_json:
         for finding in found:
-            typer.echo(finding.in_words())
+            typer.echo(_folded(finding.in_words(), 20))
     if installed.blocked(found):
         if as_json:
             typer.echo(json.dumps({"well": False, "findings": [finding.as_dict() for finding in found]}, indent=1))
@@ -311,7 +312,7 @@ def doctor(
         async for finding in looking.examine(place):
             found.append(finding)
             if not as_json:
-                typer.echo(finding.in_words())
+                typer.echo(_folded(finding.in_words(), 20))
         typer.echo(looking.as_json(found) if as_json else f"\n{looking.verdict(found)}")
         if bundle is not None:
             looking.write(bundle, looking.bundle(place, found))
@@ -555,7 +556,8 @@ def model_list(as_json: Json = False, config: Config = None) -> None:
     from hub import fetching
 
     with _reported(1):
-        typer.echo(fetching.table(fetching.entries(fetching.shelf(settings)), as_json))
+        shown = fetching.table(fetching.entries(fetching.shelf(settings)), as_json)
+        typer.echo(shown if as_json else _folded(shown, 57))
 
 
 @model_app.command("use")
@@ -602,6 +604,19 @@ def _tell(text: str) -> None:
         typer.echo(f"\r\033[K{text}", err=True, nl=False)
 
 
+def _folded(text: str, indent: int = 0, *, error: bool = False) -> str:
+    """The text with its long lines broken between words where a terminal would break them anywhere; whole in a pipe.
+
+    A line that is indented already stays whole: it is a command to be copied.
+    """
+    if not (sys.stderr if error else sys.stdout).isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    room = indent if indent + 30 < width else 2
+    fold = textwrap.TextWrapper(width, subsequent_indent=" " * room, break_on_hyphens=False)
+    return "\n".join(line if line.startswith("      ") else fold.fill(line) for line in text.splitlines())
+
+
 def _print_line(line: str) -> None:
     typer.echo(line)
 
@@ -623,7 +638,7 @@ def _reported(code: int) -> Iterator[None]:
     try:
         yield
     except (HubError, DeviceError, ModelError) as error:
-        typer.echo(f"hub: {error}", err=True)
+        typer.echo(_folded(f"hub: {error}", error=True), err=True)
         raise typer.Exit(code) from None
 
 
