@@ -334,7 +334,7 @@ def bundle(
         str, typer.Option("--mirror", metavar="URL|FOLDER", help="Where models come from that are not here.")
     ] = "",
     machine: Annotated[
-        str, typer.Option("--machine", metavar="NAME", help="Its processor: aarch64 or x86_64 [as here].")
+        str, typer.Option("--machine", metavar="NAME", help="Its processor: aarch64 or x86_64; as here without it.")
     ] = "",
     config: Config = None,
 ) -> None:
