@@ -321,7 +321,10 @@ async def over_wyoming(text: str) -> None:
 
 def family(pid: int) -> list[int]:
     """A process and all that come from it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just gone
+        return []
     return [pid, *(each for child in children for each in family(int(child)))]
 
 
@@ -332,8 +335,11 @@ def called(pid: int) -> str:
 
 
 def pss(pid: int) -> float:
-    """Megabytes; what several processes share counts once."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    """Megabytes; what several processes share counts once. A process that has just gone has none."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 

@@ -103,6 +103,10 @@ class LocalPost:
     def show(self, state: State, text: str) -> None:
         """It has no lamp."""
 
+    async def warm(self) -> None:
+        """Makes the loudspeaker ready for the first word."""
+        await self._loudspeaker.warm()
+
     async def close(self) -> None:
         """Lets the loudspeaker go."""
         await self._loudspeaker.close()

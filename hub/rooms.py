@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -212,7 +212,7 @@ async def opened_rooms(hub: Hub) -> AsyncIterator[Rooms]:
             rooms.stop_words()  # so that a wrong one is told now
             here += posts(hub.settings)
             attending += [asyncio.create_task(_for_ever(rooms, post)) for post in here]
-            attending.append(asyncio.create_task(_warm(hub, hearing, mouth)))
+            attending.append(asyncio.create_task(_warm(hub, hearing, mouth, here)))
             yield rooms
         finally:
             await end(*attending)
@@ -220,12 +220,14 @@ async def opened_rooms(hub: Hub) -> AsyncIterator[Rooms]:
             await mouth.close()
 
 
-async def _warm(hub: Hub, hearing: Hearing, mouth: Mouth) -> None:
+async def _warm(hub: Hub, hearing: Hearing, mouth: Mouth, here: Sequence[LocalPost]) -> None:
     """Loads what the first command would wait for, while the rest of the hub is at work already."""
     try:
         async with hub.cores:
             await hearing.start()
         await mouth.warm()
+        for post in here:
+            await post.warm()
     except ModelError as error:
         log.error("%s", error)
 

@@ -51,12 +51,12 @@ async def from_device(
 
     A device that goes away later is waited for and opened again. Raises SoundError where there is none at the start.
     """
-    known = False
+    known, name = False, f"the microphone {device}" if device else "the microphone"
     while True:
         try:
             async with (opener or _recorder)(device) as microphone:
                 if known:
-                    log.warning("the microphone is back")
+                    log.warning("%s is back", name)
                 known, converter = True, Converter(microphone.format)
                 while True:
                     async with asyncio.timeout(mute):
@@ -65,9 +65,9 @@ async def from_device(
                         break
                     for frame in converter.take(data):
                         yield frame
-            log.warning("the microphone has gone; it is waited for")
+            log.warning("%s has gone; it is waited for", name)
         except TimeoutError:
-            log.warning("the microphone gives no sound any more; it is opened again")
+            log.warning("%s gives no sound any more; it is opened again", name)
         except SoundError as error:
             if not known:
                 raise
@@ -90,6 +90,11 @@ class Loudspeaker:
     def __init__(self, device: str) -> None:
         self._device = device
         self._port_audio = _PortAudio()
+
+    async def warm(self) -> None:
+        """Starts its process, so that the first sound need not wait for that; what is wrong is told by the first sound."""
+        with suppress(SoundError):
+            await self._ask("close")
 
     async def play(self, chunks: AsyncIterator[Samples], rate: int) -> None:
         """Plays sound of this rate while it is being made; returns when the last of it has been heard. Where the task is
@@ -166,7 +171,8 @@ class _PortAudio:
             raise SoundError(f"{error}; {CONFIGURATION}") from None
 
     async def _start(self) -> Child:
-        child = self._child = await Child.spawn("hub.portaudio", "PortAudio", _LEAN)
+        # It writes a page to its error output about every device that is away just now.
+        child = self._child = await Child.spawn("hub.portaudio", "PortAudio", _LEAN, chatter=logging.DEBUG)
         try:
             await child.ask({}, _STARTS)
         except ModelError:

@@ -145,16 +145,26 @@ async def twice(attempt: Callable[[], Awaitable[_T]], source: Path, raise_closed
 
 
 class Child:
-    """One process: its pipes, and the task that passes on what it says on its error output. `name` is its own in errors."""
+    """One process: its pipes, and the task that passes on what it says on its error output. `name` is its own in errors,
+    `chatter` the level at which what it says is logged.
+    """
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, name: str, chatter: int = logging.WARNING) -> None:
         self._process = process
         self._name = name
+        self._chatter = chatter
         self._errors = asyncio.create_task(self._pass_on())
         self._last = ""
 
     @classmethod
-    async def spawn(cls, module: str, name: str, environment: Mapping[str, str], longest: int = _LINE) -> Self:
+    async def spawn(
+        cls,
+        module: str,
+        name: str,
+        environment: Mapping[str, str],
+        longest: int = _LINE,
+        chatter: int = logging.WARNING,
+    ) -> Self:
         """The process of a module, with our environment and `environment` beside it; replies have `longest` bytes at most.
 
         Raises OSError.
@@ -172,6 +182,7 @@ class Child:
                 limit=longest,
             ),
             name,
+            chatter,
         )
 
     @property
@@ -233,4 +244,4 @@ class Child:
             async for line in self._process.stderr:
                 if text := line.decode(errors="replace").strip():
                     self._last = text[:200]
-                    log.warning("child %d: %s", self._process.pid, text)
+                    log.log(self._chatter, "child %d: %s", self._process.pid, text)

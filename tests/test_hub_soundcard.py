@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Protocol
@@ -271,12 +271,10 @@ async def test_who_is_cut_off_can_speak_again_by_the_same_process(alsa: Path) ->
 
 def children() -> list[int]:
     """The processes for sound that this one has started and that run."""
-    found = [int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if "hub.portaudio" in words_of(pid)]
-
-
-def words_of(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except OSError:  # it has just gone
-        return []
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just gone
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and "hub.portaudio" in (folder / "cmdline").read_text().split("\0"):
+                found.append(int(folder.name))
+    return found
