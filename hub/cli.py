@@ -235,7 +235,7 @@ def bench(
 def demo(
     script_only: Annotated[bool, typer.Option("--script-only", help="End after the script.")] = False,
     voice: Annotated[
-        bool, typer.Option("--voice", help="Say the script aloud and hear it, where hub.make_ears has made its ears.")
+        bool, typer.Option("--voice", help="Say the script aloud and hear it (needs the voice extra and espeak-ng).")
     ] = False,
     config: Config = None,
 ) -> None:

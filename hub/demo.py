@@ -48,6 +48,7 @@ SCRIPT = (
 
 Print = Callable[[str], None]
 Ask = Callable[[str], Awaitable[Turn]]
+MISHEARD = 0.15  # the share of the script that may go wrong when it is said aloud
 
 
 async def demo(
@@ -55,8 +56,8 @@ async def demo(
 ) -> int:
     """Runs the script, then with `talk` what is typed. 1 where a command of the script was not confirmed.
 
-    With `voice` the script is said aloud and heard, where all that needs is there.
-    Raises HubError where the broker of the demo is not installed, and ModelError.
+    With `voice` the script is said aloud and heard, where all that needs is there; the ears are small, so that one in
+    seven may be misheard. Raises HubError where the broker of the demo is not installed, and ModelError.
     """
     with TemporaryDirectory(prefix="hub-demo-") as folder:
         async with (
@@ -70,7 +71,7 @@ async def demo(
                 failed = await _perform(ask, SCRIPT, out)
             if talk:
                 await _talk(hub, out)
-    return 1 if failed else 0
+    return 1 if len(failed) > (MISHEARD * len(SCRIPT) if voice else 0) else 0
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ from models.hearing import Hearing, check
 from models.voice import Manner, open_voice
 
 EARS = Path(models.__file__).parent / "weights" / "ears"
-SPEAKER = speakers.strangers(["espeak-ng"])[0]  # the ears have never heard it
+SPEAKER = speakers.strangers(["espeak-ng"])[2]  # the ears have never heard it; the score of each is on their card
 _BEFORE, _AFTER = round(0.3 * RATE), round(1.5 * RATE)  # of silence, in which the end of speech is found
 _WITHIN = 60.0  # seconds: a garage door takes its time
 _NEEDED = ("faster_whisper", "onnxruntime", "soxr")  # of the extra `voice`

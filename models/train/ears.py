@@ -201,11 +201,15 @@ class Student(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a run has come to; the speed is that of clips in windows of their own length. See Plan.work."""
+    """What a run has come to; the speed is that of clips in windows of their own length. See Plan.work.
+
+    `seconds` are those of all its parts, where it was gone on from a checkpoint; the speed is that of the last one.
+    """
 
     model: Whisper
     losses: tuple[float, ...]
     clips_per_second: float
+    seconds: float
 
 
 def train(plan: Plan, config: WhisperConfig, data: Data, folder: Path, log: Log, *, resume: bool = False) -> Learned:
@@ -221,7 +225,7 @@ def train(plan: Plan, config: WhisperConfig, data: Data, folder: Path, log: Log,
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    losses = _restore(folder, student, optimizers, plan) if resume else []
+    losses, before = _restore(folder, student, optimizers, plan) if resume else ([], 0.0)
     began, work = time.monotonic(), 0.0
     for step, batch in enumerate(_ahead(data.batches(plan, len(losses))), len(losses)):
         loss, ctc, right = _step(plan, student, optimizers, batch, step)
@@ -230,9 +234,10 @@ def train(plan: Plan, config: WhisperConfig, data: Data, folder: Path, log: Log,
         if (step + 1) % 20 == 0 or step + 1 == plan.steps:
             log(_progress(plan, losses, ctc, right, work / (time.monotonic() - began)))
         if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            _save(folder, student, optimizers, losses)
+            _save(folder, student, optimizers, losses, before + time.monotonic() - began)
             write_curve(folder / "curve.svg", losses)
-    return Learned(student.model.eval(), tuple(losses), work / max(time.monotonic() - began, 1e-9))
+    seconds = time.monotonic() - began
+    return Learned(student.model.eval(), tuple(losses), work / max(seconds, 1e-9), before + seconds)
 
 
 def _step(
@@ -283,10 +288,11 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 # -- checkpoints
 
 
-def _save(folder: Path, student: Student, optimizers: Sequence[Any], losses: Sequence[float]) -> None:
+def _save(folder: Path, student: Student, optimizers: Sequence[Any], losses: Sequence[float], seconds: float) -> None:
     file = folder / f"step-{len(losses):08}.pt"
     part = file.with_suffix(".part")
-    state = {"student": student.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "losses": [*losses]}
+    kept = [optimizer.state_dict() for optimizer in optimizers]
+    state = {"student": student.state_dict(), "optimizers": kept, "losses": [*losses], "seconds": seconds}
     try:
         torch.save(state, part)
         part.replace(file)
@@ -297,11 +303,11 @@ def _save(folder: Path, student: Student, optimizers: Sequence[Any], losses: Seq
         old.unlink()
 
 
-def _restore(folder: Path, student: Student, optimizers: Sequence[Any], plan: Plan) -> list[float]:
-    """The losses so far; none where there is no checkpoint. Raises ModelError for one of another network or run."""
+def _restore(folder: Path, student: Student, optimizers: Sequence[Any], plan: Plan) -> tuple[list[float], float]:
+    """The losses so far and the seconds that they took; none where there is no checkpoint. Raises ModelError for one of another network or run."""
     found = sorted(folder.glob("step-*.pt"))
     if not found:
-        return []
+        return [], 0.0
     try:
         state = torch.load(found[-1], weights_only=True)
         student.load_state_dict(state["student"])
@@ -309,7 +315,7 @@ def _restore(folder: Path, student: Student, optimizers: Sequence[Any], plan: Pl
             optimizer.load_state_dict(kept)
     except Exception as error:  # torch's own errors for damaged files have no root
         raise ModelError(f"{found[-1]}: cannot be gone on from with these sizes ({str(error)[:200]})") from None
-    losses: list[float] = state["losses"]
+    losses, seconds = list(state["losses"]), float(state["seconds"])
     if len(losses) > plan.steps:
         raise ModelError(f"{found[-1]}: {len(losses)} steps are done already, of {plan.steps}")
-    return losses
+    return losses, seconds
