@@ -23,6 +23,7 @@ from hub.reading import Completer
 from hub.settings import BrokerSettings, Settings
 from hub.turn import STEPS, Turn
 
+PLUGINS = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}  # of the demo's broker
 SCRIPT = (
     "turn on the kitchen light",
     "dim it to 40 percent",
@@ -84,9 +85,8 @@ async def broker() -> AsyncIterator[LinkSettings]:
     for chatty in ("amqtt", "transitions"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     port = _free_port()
-    plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}
-    running = Broker({"listeners": listeners, "plugins": plugins})
+    running = Broker({"listeners": listeners, "plugins": PLUGINS})
     await running.start()
     try:
         yield LinkSettings("127.0.0.1", port, protocol="3.1.1")

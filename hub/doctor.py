@@ -66,8 +66,8 @@ class Place:
         """The settings file that is used, or the one that would be."""
         try:
             return files.find(self.config) or files.user_file()
-        except SettingsError:  # one that was named, and is not there
-            return self.config or Path(os.environ[files.VARIABLE])
+        except SettingsError:  # one that was named and is not there, or one that may not be looked for
+            return self.config or Path(os.environ.get(files.VARIABLE) or files.SYSTEM_FILE)
 
 
 async def examine(place: Place) -> AsyncIterator[Finding]:
@@ -170,11 +170,14 @@ def _state(settings: Settings, place: Place) -> Finding:
     if fetching.hidden(place.file, folder):
         what = f"{folder} is in a home folder, which the service may not read"
         return wrong("state", what, f"{fetching.ELSEWHERE}: sudo nano {place.file}")
-    there = next(path for path in (folder, *folder.parents) if path.exists())
     quoted = shlex.quote(str(folder))
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError:  # a folder above it is another user's
+        return wrong("state", f"{folder} cannot be reached by this user", "sudo hub doctor")
     if not there.is_dir():
         return wrong("state", f"{there} is a file, where a folder should be", f"mv {shlex.quote(str(there))} elsewhere")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         return wrong("state", f"{there} cannot be written by this user", f"sudo chown -R $(id -un) {quoted}")
     free = shutil.disk_usage(there).free
     if free < FREE_DISK:

@@ -183,14 +183,22 @@ class Settings(BaseModel):
 def find(given: Path | None = None) -> Path | None:
     """The file to read: the one given, that of HUB_CONFIG, the user's, the system's; None where there is none.
 
-    Raises SettingsError where a file that was asked for by name is not there.
+    Raises SettingsError where a file that was asked for by name is not there, or this user may not look for one.
     """
     named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if named is not None:
-        if not named.is_file():
+        if not _is_file(named):
             raise SettingsError(f"{named}: there is no such settings file")
         return named
-    return next((path for path in (user_file(), SYSTEM_FILE) if path.is_file()), None)
+    return next((path for path in (user_file(), SYSTEM_FILE) if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Raises SettingsError where this user may not even look."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be reached ({error.strerror}); run it again with sudo") from None
 
 
 def user_file() -> Path:

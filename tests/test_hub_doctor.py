@@ -105,7 +105,7 @@ async def only(finding: Finding | None) -> Finding:
 @pytest.mark.parametrize(
     ("path", "text", "about", "what"),
     [
-        ("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable: 50000 kB\n", "memory", "only 51 MB"),
+        ("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable: 50000 kB\n", "memory", "only 51 MB are free"),
         ("sys/class/thermal/thermal_zone0/temp", "86000", "board", "86 degrees"),
         ("sys/devices/platform/soc/soc:firmware/get_throttled", "50005", "board", "voltage is too low"),
         ("sys/devices/platform/soc/soc:firmware/get_throttled", "4", "board", "slowed down"),
@@ -270,6 +270,7 @@ async def test_a_fetched_model_that_is_damaged_is_named(place: Place, tmp_path: 
     model.write_bytes(b"GGUF")
     finding = (await look(with_model(place, model)))["model"]
     assert (finding.level, finding.mend) == (Level.WRONG, "hub model fetch tinyllama-chat")
+    assert "is damaged: its SHA-256 is another than that of tinyllama-chat" in finding.what
 
 
 @pytest.mark.parametrize(("kept", "what"), [(1_000_000, "does not read"), (None, "with certainty")])
@@ -328,7 +329,7 @@ async def test_a_fetched_model_of_speech_that_is_damaged_is_named(place: Place, 
         (folder / pin.name).write_bytes(b"{}")
     finding = (await look(place))["hearing"]
     assert (finding.level, finding.mend) == (Level.WRONG, "hub model fetch whisper-tiny.en")
-    assert "SHA-256" in finding.what
+    assert "is damaged: its SHA-256 is another than that of whisper-tiny.en" in finding.what
 
 
 # -- the broker
@@ -540,7 +541,8 @@ async def test_a_home_that_does_not_answer_is_named(place: Place, broker: Runnin
 
 async def test_a_password_in_the_open_is_a_note(place: Place) -> None:
     broker = LinkSettings("192.0.2.1", username="u", password="p")
-    assert (await only(await doctor._secured(broker, "f"))).level is Level.NOTE
+    finding = await only(await doctor._secured(broker, "f"))
+    assert (finding.level, finding.what) == (Level.NOTE, "the password crosses the network unprotected")
     assert await doctor._secured(replace(broker, host="127.0.0.1"), "f") is None
 
 
