@@ -55,7 +55,7 @@ from models.wake import WakeWord
 
 ROOT = Path(__file__).parents[1]
 SAYS = "please could you turn off that bathroom light over there right now"  # twelve tokens
-LEAST_MB = 450
+MOST_MB = 450
 _WITHIN = 60.0  # seconds; a garage door takes its time
 
 
@@ -249,10 +249,11 @@ async def memory(options: Options) -> dict[str, object]:
         folder = Path(name)
         ears.write(folder / "ears", SAYS, size=ears.TINY_EN)
         piper_shape.write(folder / "medium.onnx")
+        files = {name: round((folder / name).stat().st_size / 1e6) for name in ("ears/model.bin", "medium.onnx")}
         async with broker() as address, Home(address), Link(address, must_connect=True) as link:
             process = await running(folder, address, options.threads)
             try:
-                held = await used(link, process.pid, folder)
+                held = await used(link, process.pid)
             finally:
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
@@ -261,9 +262,9 @@ async def memory(options: Options) -> dict[str, object]:
     return {
         "MB by process": {name: round(mb) for name, mb in held.items()},
         "MB together": round(together),
-        "wanted": f"<= {LEAST_MB}",
-        "reached": together <= LEAST_MB,
-        "Whisper's file MB": 48,
+        "wanted": f"<= {MOST_MB}",
+        "reached": together <= MOST_MB,
+        "MB of the files": files,
     }
 
 
@@ -281,7 +282,7 @@ async def running(folder: Path, address: LinkSettings, threads: int) -> asyncio.
 PORT = 10_655
 
 
-async def used(link: Link, pid: int, folder: Path) -> dict[str, float]:
+async def used(link: Link, pid: int) -> dict[str, float]:
     """Megabytes by process, once it has answered, heard and spoken three times each."""
     turns = link.listen("hub/home/turn", qos=1)
     await link.settled()

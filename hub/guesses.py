@@ -18,9 +18,9 @@ from hub.sound import Samples
 from models import ModelError
 from models.hearing import Heard
 
-# Milliseconds that hearing may take for a guess to pay: one that was wrong is waited for so long at most, where a right one
-# saves 0.16 s with the usual patience.
-WORTH = 1000.0
+# Milliseconds that hearing may take for a guess to pay. A right one saves 0.16 s with the usual patience, a wrong one is
+# waited for by at most so long, less what was spoken meanwhile: where one pause in ten is not the end, that is even.
+WORTH = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
