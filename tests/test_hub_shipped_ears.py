@@ -40,7 +40,9 @@ def test_strangers_are_heard() -> None:
     assert all(speaker.held_out for speaker in HELD)
     said = [(speaker, text) for n, speaker in enumerate(HELD) for text in COMMANDS[n::6][:12]]
     texts = heard([np.pad(speakers.say(*one), round(0.4 * RATE)) for one in said])
-    wrong = sum(word_errors(aloud(text).split(), aloud(got).split()) for (_, text), got in zip(said, texts, strict=True))
+    wrong = sum(
+        word_errors(aloud(text).split(), aloud(got).split()) for (_, text), got in zip(said, texts, strict=True)
+    )
     words = sum(len(aloud(text).split()) for _, text in said)
     assert wrong <= 0.1 * words, [(text, got) for (_, text), got in zip(said, texts, strict=True) if text != got]
 
