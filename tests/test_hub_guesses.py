@@ -51,6 +51,8 @@ async def test_what_was_guessed_is_heard_once() -> None:
     ears.goes_on.set()
     assert (await waiting).text == "5"
     assert ears.asked == [5]
+    assert (await ears.guesses.heard("hall", said(5))).text == "5"
+    assert ears.asked == [5, 5]  # who says the same again is heard again
 
 
 async def test_what_was_not_said_in_the_end_is_thrown_away() -> None:
