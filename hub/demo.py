@@ -46,6 +46,7 @@ SCRIPT = (
     "set a timer for ten minutes",
     "turn off all the lights",
 )
+ENOUGH = frozenset({"", "quit", "exit"})
 
 Print = Callable[[str], None]
 Ask = Callable[[str], Awaitable[Turn]]
@@ -169,8 +170,8 @@ def told(turn: Turn, said: str = "") -> str:
 
 
 async def _talk(hub: Hub, out: Print) -> None:
-    out("\nNow you: type a command, an empty line ends it.")
-    while text := await _typed():
+    out("\nNow you: type a command; an empty line ends it.")
+    while (text := await _typed()).lower() not in ENOUGH:
         out("    " + told(await hub.pipeline.answer(text)))
 
 
@@ -178,6 +179,13 @@ async def _typed() -> str:
     """One line from the terminal, without a thread that would keep Ctrl-C waiting."""
     sys.stdout.write("> ")
     sys.stdout.flush()
+    text = await _line()
+    if not text.endswith("\n"):  # Ctrl-D, which leaves the cursor behind the prompt
+        sys.stdout.write("\n")
+    return text.strip()
+
+
+async def _line() -> str:
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
     loop.add_reader(sys.stdin.fileno(), _settle, readable)
@@ -185,7 +193,7 @@ async def _typed() -> str:
         await readable
     finally:
         loop.remove_reader(sys.stdin.fileno())
-    return sys.stdin.readline().strip()
+    return sys.stdin.readline()
 
 
 def _settle(readable: asyncio.Future[None]) -> None:

@@ -130,7 +130,7 @@ def fetched(shelf: Shelf, name: str, source: str, tell: Tell, patience: Patience
     if not shelf.whole(name):
         room(place, max(0, shelf.about[name].bytes - shelf.held(name)))
     for pin in pins:
-        tell(f"{pin.name}: looking whether it is here, or where it comes from ...")
+        tell(f"{pin.name}: connecting ...")
         fetch(pin, place, Bar(tell, pin.name), source=source or HUB, patience=patience or Patience())
     return place
 

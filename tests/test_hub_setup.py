@@ -290,6 +290,7 @@ async def test_a_broker_that_is_not_there_may_be_kept_for_later(config: Path) ->
             assert it.ended() == 1
             assert "nothing answers at 127.0.0.1:1" in it.shown
             assert re.search(r"failed +devices", it.shown)
+            assert "The step that asks for it: hub setup broker" in " ".join(it.shown.split())
 
     await asyncio.to_thread(person)
     assert load(config).broker.port == 1

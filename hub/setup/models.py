@@ -83,7 +83,9 @@ def _fetch(desk: Desk, shelf: Shelf, names: list[str]) -> None:
     """All of them, from where it is said; another source may be tried where one fails."""
     source = ""
     while names:
-        where = desk.asker.ask("source", "From where: - for huggingface.co, a mirror's address, or a folder", "-")
+        where = desk.asker.ask(
+            "source", "From where: - for huggingface.co, a mirror's address, or a folder (skip: not now)", "-"
+        )
         source = "" if where == "-" else where
         try:
             for name in list(names):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devices.device import DeviceError
+from devices.link import LinkError
 from hub import HubError
 from hub import settings as files
 from hub.settings_file import change, rights, write
@@ -115,10 +116,16 @@ def _taken(report: Report, step: Step, number: str, terminal: Terminal) -> int:
     except Skip:
         report.lines[step.name] = Line(step.name, "skipped", f"hub setup {step.name}")
     except _ERRORS as error:
-        terminal.again(str(error))
+        terminal.again(_with_a_way(error, step))
         report.lines[step.name] = Line(step.name, "failed", str(error))
         return _after_failure(terminal)
     return 1
+
+
+def _with_a_way(error: Exception, step: Step) -> str:
+    """What went wrong; where a later step does not get to the broker, the step that asks for it."""
+    lost = isinstance(error, LinkError) and step is not broker.STEP
+    return f"{error}. The step that asks for it: hub setup {broker.STEP.name}" if lost else str(error)
 
 
 def _after_failure(terminal: Terminal) -> int:
