@@ -256,7 +256,8 @@ async def _port(broker: LinkSettings, file: str) -> Finding | None:
         what = f"{broker.address} does not answer: the machine is off, or a firewall is between"
         return wrong("broker", what, f"ping -c 3 {broker.host}")
     except OSError as error:
-        what = f"nothing answers at {broker.address} ({error.strerror or error})"
+        why = f" ({os.strerror(error.errno)})" if error.errno else ""  # asyncio's own text is for programmers
+        what = f"nothing answers at {broker.address}{why}"
         return wrong("broker", what, _start(broker, file))
     return None
 

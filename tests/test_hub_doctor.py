@@ -348,7 +348,7 @@ async def test_a_name_that_nobody_has_is_named(place: Place) -> None:
 
 
 async def test_a_port_at_which_nobody_is_is_named(place: Place) -> None:
-    await broken(place, "nothing answers at 127.0.0.1:1", "mosquitto")
+    await broken(place, "nothing answers at 127.0.0.1:1 (Connection refused)", "mosquitto")
     await broken(settle(place, host="::1", port=1), "nothing answers", "mosquitto")
 
 
