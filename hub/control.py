@@ -37,6 +37,16 @@ class ControlError(HubError):
 # -- the hub's side
 
 
+def alone(folder: Path) -> None:
+    """Raises ControlError where a hub runs already that keeps its state in this folder: both would do each command."""
+    with suppress(OSError), _reached(folder) as place, socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(place)
+        raise ControlError(
+            f"a hub runs already with its state in {folder}: end that one (systemctl stop hub), or give this one "
+            "another id and state_folder in its settings"
+        )
+
+
 @asynccontextmanager
 async def serving(folder: Path, switch: Switch | None) -> AsyncIterator[None]:
     """Does what is asked while this is open. A hub that cannot be asked runs all the same, and its log says so."""

@@ -136,7 +136,11 @@ async def settled(link: Link, house: House) -> None:
 
 
 async def run(settings: Settings, stop: asyncio.Event, completer: Completer | None = None) -> None:
-    """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged."""
+    """Serves until `stop` is set. A broker that is away is waited for; one that refuses us, or none, is logged.
+
+    Raises ControlError where another hub runs with the same state, and HubError and ModelError where a part is missing.
+    """
+    control.alone(settings.folder())
     opening = opened(settings, serve=True, must_connect=False, completer=completer)
     async with opening as hub, heard_and_spoken(hub) as (hub, rooms), connected(hub, rooms), asked(hub), living():
         await serve(hub, stop)

@@ -15,6 +15,8 @@ import pytest
 
 from hub import control
 from hub.control import ControlError
+from hub.daemon import run
+from hub.settings import Settings
 from hub.switching import Switch
 from models import ModelError
 from models.completion import Completion
@@ -167,6 +169,15 @@ async def test_what_a_killed_hub_left_is_taken_away_and_a_second_hub_is_none_tha
             assert (first.name, second.name) == ("two", "one")
         assert await control.use(tmp_path, "three") is True
     assert not (tmp_path / control.SOCKET).exists()
+
+
+async def test_a_second_hub_with_the_same_state_does_not_start(tmp_path: Path) -> None:
+    control.alone(tmp_path / "new")
+    settings = Settings(state_folder=str(tmp_path))
+    async with served(tmp_path):
+        with pytest.raises(ControlError, match="runs already"):
+            await run(settings, asyncio.Event())
+    control.alone(tmp_path)
 
 
 async def test_a_hub_that_says_nothing_is_told_of(tmp_path: Path) -> None:
