@@ -39,6 +39,12 @@ def test_a_fifth_asks_nothing_of_the_home_and_a_fifth_asks_several_things() -> N
     assert sum("<and>" in line for line in lines) > 900
 
 
+def test_what_is_said_every_day_is_said_often() -> None:
+    said = [" ".join(example.words) for example in islice(stream(21), 10_000)]
+    assert sum("light in the" in text or "lights in the" in text for text in said) > 100
+    assert len({text for text in said if len(text.split()) > 3}) > 9_000  # and yet hardly anything twice
+
+
 def test_the_same_seed_draws_the_same_sentences() -> None:
     assert list(islice(stream(8), 200)) == list(islice(stream(8), 200))
     assert list(islice(stream(8), 200)) != list(islice(stream(9), 200))
