@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 import piper_shape
+from processes import answered, family, pss
 
-from devices.conventions import Message
 from devices.link import Link, LinkSettings
 from devices.simulator import Home
 from devices.tasks import end
@@ -217,15 +217,16 @@ async def foreseen(options: Options) -> dict[str, object]:
 
 async def published(options: Options) -> dict[str, object]:
     turns: list[Turn] = []
+    said = COMMANDS[: options.clips]
     async with room(check(options.ears), options.threads, espeak=True) as here:
-        for number, text in enumerate(COMMANDS, 1):
+        for number, text in enumerate(said, 1):
             if (turn := await here.spoken(await asyncio.to_thread(speakers.say, SPEAKER, text))) is not None:
                 turns.append(turn)
             if number % 10 == 0:
-                note(f"published: {number} of {len(COMMANDS)} commands")
+                note(f"published: {number} of {len(said)} commands")
     acted = [turn for turn in turns if turn.spoken and "published" in turn.spoken.at]
     return {
-        "commands": len(COMMANDS),
+        "commands": len(said),
         "sent to a device": len(acted),
         "ms from the end of speech": moments(
             acted, ("ended", "heard", "understood", "published", "confirmed", "sound")
@@ -284,17 +285,9 @@ PORT = 10_655
 
 async def used(link: Link, pid: int) -> dict[str, float]:
     """Megabytes by process, once it has answered, heard and spoken three times each."""
-    turns = link.listen("hub/home/turn", qos=1)
-    await link.settled()
     for text in ("turn on the kitchen light", "is the front door locked", "set the desk lamp to 70 percent"):
-        while True:
-            await link.publish(Message("hub/home/say", text.encode(), qos=1))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await anext(turns)
-                    break
+        await answered(link, text, 1.0)
         await over_wyoming(text)
-    turns.close()
     return {f"{number} {called(each)}": pss(each) for number, each in enumerate(family(pid))}
 
 
@@ -320,28 +313,10 @@ async def over_wyoming(text: str) -> None:
                 pass
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that come from it."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:  # it has just gone
-        return []
-    return [pid, *(each for child in children for each in family(int(child)))]
-
-
 def called(pid: int) -> str:
     """The module that a Python process runs."""
     words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     return words[words.index("-m") + 1] if "-m" in words else words[0]
-
-
-def pss(pid: int) -> float:
-    """Megabytes; what several processes share counts once. A process that has just gone has none."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 ROWS: dict[str, Callable[[Options], Awaitable[dict[str, object]]]] = {

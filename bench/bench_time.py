@@ -34,8 +34,8 @@ from typing import Any
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
+from processes import answered, family, pss
 
-from devices.conventions import Message
 from devices.device import Capability, Device, Kind
 from devices.link import Link, LinkSettings
 from hub.bench import resident
@@ -459,19 +459,6 @@ async def daemon(folder: Path, address: LinkSettings) -> AsyncIterator[asyncio.s
         await process.wait()
 
 
-async def answered(link: Link, text: str) -> None:
-    """Says `text` until there is an answer: nobody hears it before the hub listens."""
-    inbox = link.listen("hub/home/turn", qos=1)
-    await link.settled()
-    while True:
-        await link.publish(Message("hub/home/say", text.encode(), qos=1))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.02):
-                await anext(inbox)
-                break
-    inbox.close()
-
-
 def start(options: Options) -> Found:
     """From the start of `hub run` to the answer to the first command."""
 
@@ -479,7 +466,7 @@ def start(options: Options) -> Found:
         async with broker() as address, Link(address, must_connect=True) as link:
             before = time.perf_counter()
             async with daemon(folder, address):
-                await answered(link, "turn on the kitchen light")
+                await answered(link, "turn on the kitchen light", 0.02)
                 return time.perf_counter() - before
 
     with tempfile.TemporaryDirectory() as folder:
@@ -494,24 +481,15 @@ def memory_small(options: Options) -> Found:
     async def held(folder: Path) -> tuple[float, float]:
         async with broker() as address, Link(address, must_connect=True) as link, daemon(folder, address) as process:
             for said, _, _ in ASKED:
-                await answered(link, said)
-            pids = [process.pid, *_children(process.pid)]
-            return sum(map(_shared, pids)), sum(map(resident, pids))
+                await answered(link, said, 0.02)
+            pids = family(process.pid)
+            return sum(map(pss, pids)), sum(map(resident, pids))
 
     with tempfile.TemporaryDirectory() as folder:
         once, each = asyncio.run(held(Path(folder)))
     return Found(
         once, each, "MB", once / 120, "<= 120 MB", once <= 120, "the other is Rss, which counts twice what is shared"
     )
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _shared(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 @contextmanager

@@ -69,11 +69,12 @@ async def demo(
         ):
             await settled(hub.link, hub.house)
             _introduce(hub, home, out)
-            async with _asking(hub, voice, out) as ask:
+            aloud = voice and _can_speak(out)
+            async with _asking(hub, aloud, out) as ask:
                 failed = await _perform(ask, SCRIPT, out)
             if talk:
                 await _talk(hub, out)
-    return 1 if len(failed) > (MISHEARD * len(SCRIPT) if voice else 0) else 0
+    return 1 if len(failed) > (MISHEARD * len(SCRIPT) if aloud else 0) else 0
 
 
 @asynccontextmanager
@@ -116,18 +117,24 @@ def _introduce(hub: Hub, home: Home, out: Print) -> None:
         out(f"  {room}: {', '.join(d.name for d in hub.house.devices if d.area == room)}")
 
 
+def _can_speak(out: Print) -> bool:
+    """Whether all is there that speaking and hearing need; says what is not."""
+    from hub import demo_voice  # which needs the extra `voice`
+
+    lacking = demo_voice.missing()
+    if lacking:
+        out(f"The commands are typed, not spoken: {lacking}")
+    return not lacking
+
+
 @asynccontextmanager
 async def _asking(hub: Hub, aloud: bool, out: Print) -> AsyncIterator[Ask]:
     """Typed, or with `aloud` spoken and heard."""
     if not aloud:
         yield hub.pipeline.answer
         return
-    from hub import demo_voice  # which needs the extra `voice`
+    from hub import demo_voice
 
-    if lacking := demo_voice.missing():
-        out(f"The commands are typed, not spoken: {lacking}")
-        yield hub.pipeline.answer
-        return
     async with demo_voice.speaking(hub, out) as ask:
         yield ask
 

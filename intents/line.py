@@ -9,6 +9,7 @@ words of the utterance; `<up>` and `<down>` carry no span. `<none>` alone says t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 # What a person can want. `set` is the generic verb ("set X to 50", "turn X up"): the house decides what it moves.
@@ -64,6 +65,12 @@ _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|%|°|[^\W\d_]+(?:['’.&-][^\W\d_]+)*['�
 def words(utterance: str) -> list[str]:
     """The utterance as the model reads it: lower case, one entry a word, no punctuation."""
     return [w.replace("’", "'") for w in _WORD.findall(utterance.lower())]
+
+
+def places(said: Sequence[str], run: Sequence[str]) -> Iterator[int]:
+    """Where the run of words begins among the words, each time that it is said."""
+    wanted = list(run)
+    return (at for at in range(len(said) - len(wanted) + 1) if list(said[at : at + len(wanted)]) == wanted)
 
 
 def symbols() -> list[str]:

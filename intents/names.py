@@ -17,7 +17,7 @@ from rapidfuzz.distance import OSA
 
 from devices.device import Device, Kind
 from intents.homes import Home
-from intents.line import words
+from intents.line import places, words
 
 _EMPTY = frozenset(
     "the a an and my our your his her their of in on at inside into to for from by with that this these those some "
@@ -169,7 +169,7 @@ class _Places:
         found = set()
         for _, name in sorted({place for token in tokens for place in self._by_first.get(token, ())}):
             parts = self.words[name]
-            if (at := _run(tokens, parts)) is not None:
+            if (at := next(places(tokens, parts), None)) is not None:
                 found.add(name)
                 tokens[at : at + len(parts)] = []
         return found
@@ -377,10 +377,6 @@ def _near(a: str, b: str) -> bool:
 @lru_cache(1 << 13)
 def _sound(name: str) -> str:
     return jellyfish.metaphone(name)
-
-
-def _run(tokens: list[str], parts: tuple[str, ...]) -> int | None:
-    return next((i for i in range(len(tokens) - len(parts) + 1) if tuple(tokens[i : i + len(parts)]) == parts), None)
 
 
 def find(index: Index, text: str, where: str | None, area: str | None, fits: Fits) -> Found:

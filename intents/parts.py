@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from intents.line import AND, FLAGS, NONE, LineError, Parse, read
+from intents.line import AND, FLAGS, NONE, LineError, Parse, places, read
 
 # Hands over words, gives the model's line and how sure it is, 0 to 1.
 Complete = Callable[[list[str]], Awaitable[tuple[str, float]]]
@@ -55,27 +55,22 @@ def _muddled(said: Sequence[str], parses: Sequence[Parse]) -> bool:
     """Whether things are named out of their order, or one that was named once is in two orders."""
     reached = -1
     for noun in [parse.slots[slot].split() for parse in parses for slot in _NOUNS if slot in parse.slots]:
-        places = [at for at in range(reached + 1, len(said)) if list(said[at : at + len(noun)]) == noun]
-        if len(parses) > 1 and not places:
+        at = next((at for at in places(said, noun) if at > reached), None)
+        if at is None and len(parses) > 1:
             return True
-        reached = min(places, default=reached)
+        reached = reached if at is None else at
     return False
 
 
 def _unread(said: Sequence[str], parses: Sequence[Parse]) -> bool:
     """Whether more clauses have no word in the line than it has orders without any: "lights off and then let Rosie out"."""
     spans = [[span.split() for slot, span in parse.slots.items() if slot not in FLAGS] for parse in parses]
-    known = {place for order in spans for span in order for place in _places(said, span)}
+    runs = [(at, span) for order in spans for span in order for at in places(said, span)]
+    known = {n for at, span in runs for n in range(at, at + len(span))}
     starts = _cuts(said)
     clauses = [range(start, end) for start, end in zip(starts, [*starts[1:], len(said)], strict=False)]
     unread = [c for c in clauses if not known & set(c) and sum(said[n] not in _BEFORE for n in c) > 1]
     return bool(parses) and len(unread) > sum(not order for order in spans)
-
-
-def _places(said: Sequence[str], run: Sequence[str]) -> set[int]:
-    """The places of all words of the run, wherever it is said."""
-    width = len(run)
-    return {n for at in range(len(said)) if list(said[at : at + width]) == list(run) for n in range(at, at + width)}
 
 
 async def _bare(said: Sequence[str], complete: Complete) -> tuple[str, float]:
@@ -86,21 +81,21 @@ async def _bare(said: Sequence[str], complete: Complete) -> tuple[str, float]:
 
 async def _in_parts(said: Sequence[str], complete: Complete) -> tuple[str, float]:
     """The best reading in two pieces or more: that whose least sure piece is the surest; none where nothing joins any."""
-    places = [0, *_cuts(said), len(said)]
-    if not 3 <= len(places) <= MOST + 2:
+    ends = [0, *_cuts(said), len(said)]
+    if not 3 <= len(ends) <= MOST + 2:
         return "", 0.0
     # The best way to read the words up to each place: the least confidence in it, their product, the lines.
     best: dict[int, tuple[float, float, tuple[str, ...]]] = {0: (1.0, 1.0, ())}
-    for end in range(1, len(places)):
+    for end in range(1, len(ends)):
         ways = []
         for start in range(end):
-            if (start, end) == (0, len(places) - 1):
+            if (start, end) == (0, len(ends) - 1):
                 continue
-            piece, sure = await _piece(said[places[start] : places[end]], complete)
+            piece, sure = await _piece(said[ends[start] : ends[end]], complete)
             least, product, lines = best[start]
             ways.append((min(least, sure), product * sure, (*lines, piece)))
         best[end] = max(ways)
-    least, _, lines = best[len(places) - 1]
+    least, _, lines = best[len(ends) - 1]
     return f"<{AND}>".join(lines), least
 
 

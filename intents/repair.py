@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from intents.line import Parse
+from intents.line import Parse, places
 from intents.values import duration, number
 
 Words = Sequence[str]
@@ -48,7 +48,7 @@ def repaired(parse: Parse, said: Words, *, alone: bool = True) -> Parse:
 
 def count(said: Words, run: Words) -> int:
     """How often the run of words occurs among the words."""
-    return sum(list(said[i : i + len(run)]) == list(run) for i in range(len(said) - len(run) + 1))
+    return sum(1 for _ in places(said, run))
 
 
 def _delay(parse: Parse, _: Words) -> Parse:
@@ -204,9 +204,8 @@ def _span(parse: Parse, slot: str) -> list[str]:
 
 def _where(said: Words, run: Words) -> tuple[int, int] | None:
     """From where to where the run stands among the words, the first time."""
-    if not run:
-        return None
-    return next(((i, i + len(run)) for i in range(len(said)) if list(said[i : i + len(run)]) == list(run)), None)
+    start = next(places(said, run), None) if run else None
+    return None if start is None else (start, start + len(run))
 
 
 def _with(parse: Parse, **slots: str) -> Parse:

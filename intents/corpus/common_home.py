@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
+from intents.corpus.lexicon import mix
 from intents.corpus.phrases import Filler
 
 SHARE = 0.35  # of the orders
@@ -82,11 +83,6 @@ def _of(nouns: list[str]) -> Filler:
     return draw
 
 
-def _any_of(*parts: tuple[int, Filler]) -> Filler:
-    shares = [share for share, _ in parts]
-    return lambda rng: rng.choices(parts, shares)[0][1](rng)
-
-
 _lamp, _lamps, _appliance, _fan = _of(_LAMP), _of(_LAMPS), _of(_APPLIANCE), _of(_FAN)
 _climate, _cover, _media = _of(_CLIMATE), _of(_COVER), _of(_MEDIA)
 
@@ -109,7 +105,7 @@ FILLERS: dict[str, Filler] = {
     "robot": lambda rng: rng.choice(_ROBOT),
     "mower": lambda rng: rng.choice(_MOWER),
     "scene": lambda rng: rng.choice(_SCENE),
-    "switchable": _any_of((9, _lamp), (5, _lamps), (5, _appliance), (2, _fan), (2, _climate), (2, _media)),
-    "dimmable": _any_of((6, _lamp), (4, _lamps), (1, _room)),
-    "settable": _any_of((6, _lamp), (3, _lamps), (2, _fan), (2, _climate), (3, _cover), (2, _media), (2, _room)),
+    "switchable": mix((9, _lamp), (5, _lamps), (5, _appliance), (2, _fan), (2, _climate), (2, _media)),
+    "dimmable": mix((6, _lamp), (4, _lamps), (1, _room)),
+    "settable": mix((6, _lamp), (3, _lamps), (2, _fan), (2, _climate), (3, _cover), (2, _media), (2, _room)),
 }
