@@ -194,15 +194,18 @@ async def test_a_model_that_opens_becomes_the_hubs(mine: Shelf, stick: str, conf
     assert sorted(p.name for p in config.parent.glob("*hub.toml*")) == ["hub.toml", "hub.toml.bak"]
 
 
-async def test_a_model_that_does_not_open_changes_nothing(mine: Shelf, stick: str, config: Path) -> None:
+async def test_a_model_that_does_not_open_changes_nothing(
+    mine: Shelf, stick: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched(mine, "small", stick, nothing)
     before = config.read_bytes()
     with mine.first("small").open("r+b") as file:
         file.truncate(100_000)
-    with pytest.raises(ModelError, match="damaged: hub model fetch small"):
-        await use(load(config), config, "small", mine)
-    with pytest.raises(ModelError):  # by its path nothing is known of it but that it does not open
+    with pytest.raises(ModelError):  # where nothing is known of the file but that it does not open
         await use(load(config), config, str(mine.first("small")), mine)
+    monkeypatch.setattr("hub.fetching.shelf", lambda settings: replace(mine, used=shelf(settings).used))
+    with pytest.raises(ModelError, match=r"damaged: its SHA-256 .*; hub model fetch small"):
+        await use(load(config), config, "small", mine)
     for name in ("voice", "no such"):
         with pytest.raises(HubError):
             await use(load(config), config, name, mine)
