@@ -239,7 +239,8 @@ class Index:
         """The phrase with its quantifiers and places split off."""
         said = [w for w in words(text) if w not in _EMPTY]
         every = bool(set(said) & _EVERY)
-        here = bool(set(said) & _HERE) or bool(_THIS_ROOM.search(text)) or said in (["room"], ["space"])
+        roomed = said[:1] in (["room"], ["space"]) and (len(said) == 1 or singular(said[1]) in KINDS)
+        here = bool(set(said) & _HERE) or bool(_THIS_ROOM.search(text)) or roomed
         if here:
             said = [w for w in said if w not in ("here", "room", "space", "area")]
         plural = any(w != singular(w) and singular(w) in KINDS for w in said)

@@ -155,14 +155,15 @@ def _played(parse: Parse, said: Words, alone: bool) -> Parse:
             said, start, end, [at for at in (_where(said, slots.get(s, "").split()) for s in ("what", "where")) if at]
         )
     query = list(said[start:end])
-    if kind in CLASSES and tuple(query[-len(kind) :]) != kind and tuple(query[: len(kind)]) != kind:
-        slots["class"] = " ".join(kind)
-        behind = list(said[end : end + len(kind)]) == list(kind)
-        query = query[1:] if behind and query[0] == "the" and len(query) > 1 else query
+    bare = query[1:] if query[0] == "the" and len(query) > 1 else query
+    if kind in CLASSES and kind not in (tuple(bare[: len(kind)]), tuple(bare[-len(kind) :])):
+        name = " ".join(kind)
     else:
         query, name = _classed(query)
         name = name or _beside(said, start, end)
-        slots |= {"class": name} if name else {}
+    if name and list(said[end : end + len(name.split())]) == name.split():
+        query = bare  # "the Inception movie" is no film called "the Inception"
+    slots |= {"class": name} if name else {}
     return replace(parse, slots={**slots, "query": " ".join(query)})
 
 

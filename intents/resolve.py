@@ -185,6 +185,9 @@ _SOUND = frozenset(
 
 def _order(parse: Parse, scene: _Scene) -> Wish:
     devices = _once(_exclude(_devices(parse, scene), parse, scene))
+    if parse.intent == "turn_on" and "what" not in parse.slots and _all_on(devices, scene):
+        parse = Parse("set_brightness", {**parse.slots, "up": ""})  # "it is dark in here", and there is light already
+        devices = _abled(devices, parse, _FITS[parse.intent])
     intent = _concrete(parse, devices)
     slots = _slots(parse, intent, devices)
     if "at" in parse.slots:
@@ -192,6 +195,10 @@ def _order(parse: Parse, scene: _Scene) -> Wish:
     if "for" in parse.slots and (seconds := values.duration(parse.slots["for"])):
         slots["seconds"] = seconds
     return Wish(intent, tuple(d.id for d in devices), slots)
+
+
+def _all_on(devices: tuple[Device, ...], scene: _Scene) -> bool:
+    return all(scene.index.home.states.get(d.id, {}).get("on") is True for d in devices)
 
 
 def _once(devices: tuple[Device, ...]) -> tuple[Device, ...]:
@@ -276,7 +283,7 @@ def _degrees_said(parse: Parse) -> bool:
 def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ...]:
     """The devices of an order without a noun: those of the room, or the only ones in the home."""
     intent = parse.intent
-    noun = _IMPLIED.get(intent)
+    noun = "lights" if intent == "turn_on" else _IMPLIED.get(intent)
     if (
         where
         and scene.index.place(where) is None
@@ -293,9 +300,9 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
         raise _StopError(Trouble(Because.NO_SUCH_ROOM, where, intent))
     if intent in ("vacuum_clean_area", "vacuum_start"):
         found = Found(_around(scene, None, _FITS[intent])[:1])  # who wants it clean does not mind which robot cleans
-    elif intent in ("turn_on", "turn_off") and where:
-        found = find(scene.index, where, None, scene.area, lambda d: d.kind == Kind.LIGHT)
-    elif intent in ("turn_on", "turn_off", "toggle") and scene.area:
+    elif intent == "turn_on" or (intent == "turn_off" and where):
+        found = Found(_around(scene, where, _is(Kind.LIGHT)))
+    elif intent in ("turn_off", "toggle") and scene.area:
         found = find(scene.index, "everything here", None, scene.area, _can(Capability.ON_OFF))
     elif noun is None:
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", intent))
@@ -309,7 +316,7 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
     if not found.devices:
         return _absent(parse, scene, noun or "", where)
     if (
-        intent in ("set_brightness", "set_color", "set_color_temp")
+        intent in ("turn_on", "set_brightness", "set_color", "set_color_temp")
         and not where
         and not scene.area
         and len({d.area for d in found.devices}) > 1

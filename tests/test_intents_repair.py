@@ -32,6 +32,8 @@ CASES = [
     ("play jazz in the kitchen", "<play_media><where> kitchen<query> jazz", "<play_media><where> kitchen<query> jazz"),
     ("play the winter band on my hifi", "<play_media><what> hifi<query> the winter<class> band", "<play_media><what> hifi<query> winter<class> band"),
     ("play a song", "<play_media><query> a song", "<play_media><query> a song"),
+    ("play the song quiet river", "<play_media><query> quiet river<class> song", "<play_media><query> quiet river<class> song"),
+    ("play the last bus tv show on the tv", "<play_media><what> tv<query> the last bus", "<play_media><what> tv<query> last bus<class> tv show"),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ CASES: list[Case] = [
     ("<turn_off><what> lights upstairs", None, "turn_off", {"light.nursery", "light.study", "light.study2"}, {}),
     ("<turn_off><what> study lights<but> desk lamp", None, "turn_off", {"light.study2"}, {}),
     ("<turn_on><what> study", None, "turn_on", {"light.study", "light.study2"}, {}),
+    ("<turn_on><what> room lights", "Study", "turn_on", {"light.study", "light.study2"}, {}),
+    ("<turn_on><what> lights in the room", "Kitchen", "turn_on", {"light.stove", "light.island"}, {}),
+    ("<turn_on><where> study", None, "turn_on", {"light.study", "light.study2"}, {}),
+    ("<turn_on>", "Study", "turn_on", {"light.study", "light.study2"}, {}),
     ("<turn_on><what> night light", None, "turn_on", {"light.nursery"}, {}),
     ("<turn_on><what> moon", "Kitchen", "turn_on", {"light.nursery"}, {}),
     ("<turn_on><what> sofa lamb", None, "turn_on", {"light.sofa"}, {}),
@@ -157,6 +162,7 @@ def test_is_refused(line: str, area: str | None, because: Because) -> None:
         ("<open><what> curtain", {"cover.den_left", "cover.den_right"}),
         ("<set_volume><up>", {"media_player.den", "media_player.study"}),
         ("<set_temperature><to> 20", {"climate.den", "climate.nursery"}),
+        ("<turn_on>", ALL_LIGHTS),
     ],
 )
 def test_is_asked_back(line: str, candidates: set[str]) -> None:
@@ -170,6 +176,22 @@ def test_nothing_of_a_sentence_is_done_when_a_part_of_it_cannot_be() -> None:
     resolution = resolve(read("<turn_on><what> desk lamp<and><turn_on><what> chandelier"), HOME)
     assert resolution.outcome is Outcome.REFUSE
     assert resolution.wishes == ()
+
+
+def test_where_it_is_dark_the_lights_go_on_and_where_they_are_on_they_grow_brighter() -> None:
+    """ "It is dark in here" is written as an order to turn on that names nothing."""
+    lit = replace(HOME, states={"light.study": {"on": True}, "light.study2": {"on": False}})
+    (wish,) = resolve(read("<turn_on>"), lit, area="Study").wishes
+    assert wish.intent == "turn_on"
+    lit = replace(HOME, states={"light.study": {"on": True}, "light.study2": {"on": True}})
+    (wish,) = resolve(read("<turn_on>"), lit, area="Study").wishes
+    assert (wish.intent, set(wish.targets), wish.slots) == (
+        "set_brightness",
+        {"light.study", "light.study2"},
+        {"delta": 10},
+    )
+    named = resolve(read("<turn_on><what> study lights"), lit, area="Study").wishes
+    assert [w.intent for w in named] == ["turn_on"]
 
 
 def test_it_is_what_was_spoken_of() -> None:

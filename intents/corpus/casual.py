@@ -186,11 +186,9 @@ CASUAL: tuple[Family, ...] = (
         "set_brightness",
         "up",
         (
-            "(i|we) can't see (a thing|anything|what i'm doing|my hand) in {the} {where:room}",
             "{the} {where:room} (could use|needs) (more|some more|a bit more) light",
-            "{the} {where:room} is (pitch black|gloomy|awfully dark|so dark|way too dark|rather dim)",
             f"{_MIND} (brightening|making) {{the}} {{what:lamp}} [brighter]",
-            "(shed|throw) (some|more) light on {the} {where:room}",
+            "(shed|throw) more light on {the} {where:room}",
         ),
     ),
     (
@@ -399,21 +397,19 @@ CASUAL: tuple[Family, ...] = (
         0.8,
         "set_brightness",
         "up",
-        ("(set|put|make|turn) [the] {what:lamps} brightness higher", "(set|put|turn) the brightness [(of|in) {the} {what:lamps}] (higher|up)", "brightness (higher|up) [in {the} {where:room}]", "(make|get) the room (brighter|lighter)"),
+        ("(set|put|make|turn) [the] {what:lamps} brightness higher", "(set|put|turn) the brightness [of {the} {what:lamps}] (higher|up)", "brightness (higher|up) [in {the} {where:room}]", "(make|get) the room (brighter|lighter)"),
     ),
     (
         0.8,
         "set_brightness",
         "down",
-        ("(set|put|make|turn) [the] {what:lamps} brightness lower", "(set|put|turn) the brightness [(of|in) {the} {what:lamps}] (lower|down)", "brightness (lower|down) [in {the} {where:room}]", "(make|get) the room (darker|dimmer)"),
+        ("(set|put|make|turn) [the] {what:lamps} brightness lower", "(set|put|turn) the brightness [of {the} {what:lamps}] (lower|down)", "brightness (lower|down) [in {the} {where:room}]", "(make|get) the room (darker|dimmer)"),
     ),
     (
         1.2,
         "turn_on",
         "",
         (
-            "it's (dark|pitch black|pitch dark) (in here|here) [put {the} {what:lamps} on]",
-            "it's [getting] dark in {the} {where:room}",
             "(start|start up|run|go) {what:odd} [please|now]",
             "(make|get|prepare|brew|fix|do) [me|us] (a|some|a cup of|another|the|) {what:coffee} (now|please|for me|for us|for two|)",
             "{what:coffee} time",
@@ -462,7 +458,7 @@ CASUAL: tuple[Family, ...] = (
         ("(robot|roomba) (vacuum|clean|hoover|do|sweep) {the} {where:room} [now]", "{what:robot} (vacuum|clean|sweep|mop) {the} {where:room}"),
     ),
     (
-        2.4,
+        3,
         "play_media",
         "",
         (

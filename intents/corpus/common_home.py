@@ -1,17 +1,17 @@
 """The home that most people have: its rooms and things under their plain names.
 
 The lexicon's names are wide, so that names are copied and not known; but what is said every day is said of the light in the
-kitchen. A good part of the orders are drawn from these.
+kitchen. A good part of all that is said of a home is drawn from these, what asks nothing of it as well.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from intents.corpus.lexicon import mix
-from intents.corpus.phrases import Filler
+from intents.corpus.lexicon import SAMPLER, mix
+from intents.corpus.phrases import Filler, Sampler
 
-SHARE = 0.35  # of the orders
+SHARE = 0.35
 
 _ROOMS = (
     "kitchen kitchen bedroom bedroom bathroom hallway hall office garage basement attic nursery study porch patio "
@@ -20,6 +20,12 @@ _ROOMS = (
     + ["dining room", "guest room", "kids room", "master bedroom", "main bedroom", "guest bedroom", "family room"]
     + ["child's room", "utility room", "guest bathroom", "front yard", "back yard", "play room", "home office"]
     + ["bedroom 2", "box room", "spare room", "game room", "laundry room", "front room", "upstairs hall"]
+    + ["room", "washroom", "restroom", "closet", "foyer", "lobby", "driveway"]
+)
+_HOMES = (
+    "house|house|apartment|flat|home|whole house|entire house|whole home|whole apartment|entire home|whole flat".split(
+        "|"
+    )
 )
 _FLOORS = "upstairs|downstairs|ground floor|first floor|second floor|basement|top floor|third floor".split("|")
 _LAMP = (
@@ -66,7 +72,8 @@ def _room(rng: Random) -> str:
 
 
 def _place(rng: Random) -> str:
-    return rng.choice(_FLOORS) if rng.random() < 0.12 else _room(rng)
+    r = rng.random()
+    return rng.choice(_FLOORS) if r < 0.12 else rng.choice(_HOMES) if r < 0.16 else _room(rng)
 
 
 def _of(nouns: list[str]) -> Filler:
@@ -109,3 +116,10 @@ FILLERS: dict[str, Filler] = {
     "dimmable": mix((6, _lamp), (4, _lamps), (1, _room)),
     "settable": mix((6, _lamp), (3, _lamps), (2, _fan), (2, _climate), (3, _cover), (2, _media), (2, _room)),
 }
+
+PLAIN = SAMPLER.extended(FILLERS)
+
+
+def some_home(rng: Random) -> Sampler:
+    """Names for one sentence: of the home that most people have, or of any."""
+    return PLAIN if rng.random() < SHARE else SAMPLER

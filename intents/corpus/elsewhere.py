@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from intents.corpus import common_home
 from intents.corpus.lexicon import SAMPLER
 
 PLAIN = {
@@ -481,7 +482,9 @@ _HALF = (
 def elsewhere(rng: random.Random) -> str:
     """A sentence that asks nothing of the home."""
     table = rng.choices((_GENERAL, _SOUNDALIKES, _HOME_TALK, _HALF), (0.48, 0.17, 0.22, 0.13))[0]
-    return ELSEWHERE.draw(rng.choice(table), rng).text
+    sampler = _COMMON if rng.random() < common_home.SHARE else ELSEWHERE
+    return sampler.draw(rng.choice(table), rng).text
 
 
 ELSEWHERE = SAMPLER.extended(PLAIN)
+_COMMON = ELSEWHERE.extended(common_home.FILLERS)

@@ -11,7 +11,7 @@ _TOPIC = "(about|as for|regarding|speaking of|and)"
 
 EVERYDAY: tuple[Family, ...] = (
     (
-        7,
+        4.5,
         "turn_on",
         "",
         (
@@ -27,11 +27,12 @@ EVERYDAY: tuple[Family, ...] = (
             "why (not|don't we) (turn|switch|put) {the} {what:switchable} on",
             "what i (want|need) is {the} {what:switchable} (on|switched on|running)",
             "(it is|it's) {the} {what:switchable} (i|that i) want on",
-            "(there's|there is) no light in {the} {what:room} (put it on|turn it on)",
-            "{the} {what:room} (needs|wants) (lighting up|some light|light)",
+            "(there's|there is) no light in {the} {where:room} (put it on|turn it on|put one on)",
+            "{the} {where:room} (needs|wants) (lighting up|some light|light)",
+            "on {the} {what:lamps}",
+            "on {the} {what:appliance} [please]",
             "(have|let) {the} {what:appliance} (come|go) on",
             "(i'd like|i want|i need) {the} {what:appliance} to (start|begin|come on|get going)",
-            "(leave|keep) {the} {what:switchable} on",
             "{the} {what:switchable} (isn't|is not|aren't) on (but should be|and it should be|yet put it on)",
             "(start|begin) with {the} {what:appliance}",
             "(someone|somebody) (put|turn|switch) {the} {what:switchable} on (please|will you|would you)",
@@ -42,7 +43,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        7,
+        4.5,
         "turn_off",
         "",
         (
@@ -63,7 +64,6 @@ EVERYDAY: tuple[Family, ...] = (
             "(have|let) {the} {what:appliance} (go off|stop|rest)",
             "(i'd like|i want|i need) {the} {what:appliance} to (stop|shut down|end|go off)",
             "{the} {what:appliance} (has done enough|has run long enough|can rest|can stop|may stop)",
-            "(leave|keep) {the} {what:switchable} off",
             "(nobody|no one) is (watching|using|in need of) {the} {what:appliance}",
             "{the} {what:switchable} (doesn't|does not|don't) (need|have) to be on [now]",
             "(could|can) {the} {what:switchable} be (put|turned|switched|shut) off",
@@ -71,11 +71,12 @@ EVERYDAY: tuple[Family, ...] = (
             "{the} {what:switchable} (to|into) [the] off [position]",
             "(go dark|lights down|blackout) in {the} {what:room}",
             "off with {the} {what:switchable}",
+            "off {the} {what:switchable} [please]",
             "(out|away) with {the} {what:lamps}",
         ),
     ),
     (
-        3,
+        2,
         "set",
         "",
         (
@@ -94,7 +95,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.4,
+        0.9,
         "set",
         "up",
         (
@@ -107,7 +108,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.4,
+        0.9,
         "set",
         "down",
         (
@@ -120,7 +121,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.6,
+        1,
         "set_brightness",
         "down",
         (
@@ -134,7 +135,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.6,
+        1,
         "set_brightness",
         "up",
         (
@@ -147,7 +148,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.6,
+        1,
         "set_color",
         "",
         (
@@ -161,7 +162,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "set_temperature",
         "",
         (
@@ -177,7 +178,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "set_temperature",
         "up",
         (
@@ -194,7 +195,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "set_temperature",
         "down",
         (
@@ -210,7 +211,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        3,
+        2,
         "open",
         "",
         (
@@ -221,13 +222,13 @@ EVERYDAY: tuple[Family, ...] = (
             "{the} {what:cover} open (it|them) [please|up]",
             "(please to|you) open {what:cover} [for me]",
             "let (the sun|some light|the light|some air|fresh air|daylight) in (through|by) {the} {what:cover}",
-            "(leave|keep|have) {the} {what:cover} open",
+            "have {the} {what:cover} open",
             "what i (want|need) is {the} {what:cover} open",
             "{the} {what:cover} (is|are) (shut|closed) (open it|open them|and should be open)",
         ),
     ),
     (
-        3,
+        2,
         "close",
         "",
         (
@@ -240,13 +241,13 @@ EVERYDAY: tuple[Family, ...] = (
             "(please to|you) (close|shut) {what:cover} [for me]",
             "(draw|draw|pull) {the} {what:curtains} [to|shut|closed]",
             "(keep|block) (the sun|the light|the heat) out with {the} {what:coverup}",
-            "(leave|keep|have) {the} {what:cover} (closed|shut)",
+            "have {the} {what:cover} (closed|shut)",
             "what i (want|need) is {the} {what:cover} (closed|shut)",
             "(there's|there is) a (breeze|draught|draft) shut {the} {what:cover}",
         ),
     ),
     (
-        1.2,
+        0.8,
         "lock",
         "",
         (
@@ -260,7 +261,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        0.8,
+        0.5,
         "unlock",
         "",
         (
@@ -271,7 +272,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2.2,
+        1.4,
         "get_state",
         "",
         (
@@ -292,7 +293,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1,
+        0.7,
         "get_weather",
         "",
         (
@@ -304,7 +305,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        3.2,
+        2.1,
         "activate",
         "",
         (
@@ -321,7 +322,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "vacuum_start",
         "",
         (
@@ -334,7 +335,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "vacuum_dock",
         "",
         (
@@ -345,7 +346,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        2,
+        1.3,
         "play_media",
         "",
         (
@@ -361,7 +362,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.4,
+        0.9,
         "set_volume",
         "down",
         (
@@ -373,7 +374,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.2,
+        0.8,
         "set_volume",
         "up",
         (
@@ -384,7 +385,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.6,
+        1,
         "timer_start",
         "",
         (
@@ -398,7 +399,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.6,
+        1,
         "list_add",
         "",
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from intents.corpus.lexicon import SAMPLER
+from intents.corpus.common_home import some_home
 from intents.corpus.orders import ORDERS, ROWS, order, spoken
 from intents.line import Parse
 
@@ -50,8 +50,8 @@ def _corrected(rng: random.Random) -> tuple[str, list[Parse]]:
         slot = rng.choice(slots)
         right = other.slots[slot]
         if slot == "what" and row.intent in ("turn_on", "turn_off", "open", "close") and rng.random() < 0.25:
-            right = SAMPLER.fill("room", rng)
-        the = f"{SAMPLER.fill('the', rng)} " if slot in ("what", "where", "called") else ""
+            right = some_home(rng).fill("room", rng)
+        the = f"{some_home(rng).fill('the', rng)} " if slot in ("what", "where", "called") else ""
         if slot == "what" and rng.random() < 0.15:
             said = f"{text} no not {the}{parse.slots[slot]} {the}{right}"
         else:
@@ -63,18 +63,22 @@ def _corrected(rng: random.Random) -> tuple[str, list[Parse]]:
 def declined(rng: random.Random) -> tuple[str, list[Parse]]:
     """An order beside something that is not to be done, or that somebody has done already."""
     text, parse = order(rng)
-    undone = SAMPLER.draw(
-        "(turn on|turn off|open|close|touch|lock|change|dim|start) {the} {switchable}"
-        if rng.random() < 0.6
-        else "(open|close|lock|unlock|touch) {the} {cover}",
-        rng,
-    ).text
+    undone = (
+        some_home(rng)
+        .draw(
+            "(turn on|turn off|open|close|touch|lock|change|dim|start) {the} {switchable}"
+            if rng.random() < 0.6
+            else "(open|close|lock|unlock|touch) {the} {cover}",
+            rng,
+        )
+        .text
+    )
     r = rng.random()
     if r < 0.5:
         return f"{text} {_pick(_UNDONE, rng)} {undone}", [parse]
     if r < 0.8:
         return f"{_pick(_NOT, rng)} {undone} {_pick('but|just|instead|rather|only', rng)} {text}", [parse]
-    done = SAMPLER.draw(
+    done = some_home(rng).draw(
         "(i|she|he|we|{person}) (turned on|turned off|opened|closed|dimmed|locked) {the} {switchable}", rng
     )
     return f"{done.text} {_pick('so|now|so please|and now', rng)} {text}", [parse]

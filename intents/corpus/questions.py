@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from intents.corpus.agreed import agreed
+from intents.corpus.common_home import some_home
 from intents.corpus.lexicon import (
     APPLIANCE,
     CLIMATE,
@@ -18,7 +19,6 @@ from intents.corpus.lexicon import (
     VACUUM,
     VALVE,
     person,
-    room,
     single,
 )
 from intents.corpus.phrases import Phrase, squeeze
@@ -77,6 +77,11 @@ TWO_STATE: tuple[tuple[str, str, str], ...] = (
         "pipes|water pipes|computer|engine|greenhouse|server|pool|attic|heater|freezer|furnace|tank",
         "pipes|machines|tanks|sensors|devices",
         "hot|cold|freezing|overheating|normal|too hot|too cold",
+    ),
+    (
+        "kitchen|basement|bathroom|cellar|laundry room|garage|hallway|roof|floor|bath",
+        "floors|rooms|cellars|bathrooms",
+        "flooded|wet|dry|under water|damp",
     ),
     ("road|path|stove|ladder|bridge|cellar|pool", "roads|paths|areas", "safe|unsafe"),
     (
@@ -284,11 +289,15 @@ def _pick(words: str, rng: random.Random) -> str:
     return rng.choice(words.split("|"))
 
 
+def _room(rng: random.Random) -> str:
+    return some_home(rng).fill("room", rng)
+
+
 def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
     """A sentence with its spans in braces: {slot=words}."""
     r = rng.random()
     where = (
-        room(rng)
+        _room(rng)
         if rng.random() < 0.85
         else _pick(
             "upstairs|downstairs|outside|house|first floor|second floor|ground floor|basement",
@@ -335,12 +344,12 @@ def _ask(rng: random.Random) -> tuple[str, dict[str, str]]:
             body = f"{_pick('which|what|which of the|which of my', rng)} {{what={things}}} are {state}{now}"
         elif q < 0.72:
             return (
-                f"are {{what={_pick('any |all |the |all the ', rng)}{things} in the {room(rng)}}} {state}",
+                f"are {{what={_pick('any |all |the |all the ', rng)}{things} in the {_room(rng)}}} {state}",
                 {},
             )
         elif q < 0.80:
             return (
-                f"{_pick('are any|are all|are the|how many|which|how many of the|which of the', rng)} {{what={room(rng)} {things}}} {_pick('are ', rng) if rng.random() < 0.01 else ''}{state}",
+                f"{_pick('are any|are all|are the|how many|which|how many of the|which of the', rng)} {{what={_room(rng)} {things}}} {_pick('are ', rng) if rng.random() < 0.01 else ''}{state}",
                 {},
             )
         elif q < 0.90:

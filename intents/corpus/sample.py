@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from intents.corpus.common_home import some_home
 from intents.corpus.elsewhere import elsewhere
 from intents.corpus.lexicon import COLORS, SAMPLER, wordlike
 from intents.corpus.mended import cut, declined, mended
@@ -323,12 +324,12 @@ _BECOME = (
 
 def _side_by_side(rng: random.Random) -> tuple[str, list[Parse]]:
     """Two to four things, each with what it is to be, often with nothing between them."""
-    said, parses = [], []
+    fill, said, parses = some_home(rng).fill, [], []
     for _ in range(rng.choices((2, 3, 4), (60, 30, 10))[0]):
         intent, filler, words_ = rng.choice(_BECOME)
-        what = SAMPLER.fill(filler, rng)
-        become = rng.choice(words_.split("|")) or SAMPLER.fill("percentage", rng)
-        said.append(squeeze(f"{SAMPLER.fill('the', rng)} {what} {become}"))
+        what = fill(filler, rng)
+        become = rng.choice(words_.split("|")) or fill("percentage", rng)
+        said.append(squeeze(f"{fill('the', rng)} {what} {become}"))
         parses.append(Parse(intent, {"what": what, "to": become} if intent == "set" else {"what": what}))
     last = rng.choice((" ", " and ", " but ", " then "))
     return " ".join(said[:-1]) + last + said[-1], parses
@@ -341,16 +342,16 @@ _VERBS = (
 
 
 def _shared_verb(rng: random.Random) -> tuple[str, list[Parse]]:
-    n = rng.choices((2, 3, 4), (70, 24, 6))[0]
-    the = [SAMPLER.fill("the", rng) for _ in range(n)]
+    fill, n = some_home(rng).fill, rng.choices((2, 3, 4), (70, 24, 6))[0]
+    the = [fill("the", rng) for _ in range(n)]
     if rng.random() < 0.3:
-        things = [SAMPLER.fill("settable", rng) for _ in range(n)]
-        values = [SAMPLER.fill("percentage", rng) for _ in range(n)]
+        things = [fill("settable", rng) for _ in range(n)]
+        values = [fill("percentage", rng) for _ in range(n)]
         parts = [f"{t} {w} to {v}" for t, w, v in zip(the, things, values, strict=True)]
         text = "set " + " ".join(parts[:-1]) + " and " + parts[-1]
         return text, [Parse("set", {"what": w, "to": v}) for w, v in zip(things, values, strict=True)]
     intent, verbs, filler = rng.choice(_VERBS)
-    things = [SAMPLER.fill(filler, rng) for _ in range(n)]
+    things = [fill(filler, rng) for _ in range(n)]
     said = [f"{t} {w}" for t, w in zip(the, things, strict=True)]
     listed = " ".join(said[:-1]) + rng.choice([" and ", " and ", " and also ", " as well as "]) + said[-1]
     verb = rng.choice(verbs.split("|"))
@@ -370,7 +371,7 @@ _PLACED = (
 
 def _shared_value(rng: random.Random) -> tuple[str, list[Parse]]:
     """One noun for several rooms, one value for several things, or a verb left out the second time."""
-    fill = SAMPLER.fill
+    fill = some_home(rng).fill
     the, also = fill("the", rng), rng.choice(("and", "and", "and", "and also", "plus", "then"))
     one, two = fill("room", rng), fill("room", rng)
     intent, verbs, nouns = rng.choice(_PLACED)
@@ -405,11 +406,12 @@ def _shared_value(rng: random.Random) -> tuple[str, list[Parse]]:
 
 
 def _shared_thing(rng: random.Random) -> tuple[str, list[Parse]]:
-    the = SAMPLER.fill("the", rng)
-    lamp = SAMPLER.fill("dimmable", rng)
-    color, percent = SAMPLER.fill("color", rng), SAMPLER.fill("percentage", rng)
-    media, song = SAMPLER.fill("media", rng), SAMPLER.fill("song", rng)
-    cover, lock = SAMPLER.fill("cover", rng), SAMPLER.fill("lock", rng)
+    fill = some_home(rng).fill
+    the = fill("the", rng)
+    lamp = fill("dimmable", rng)
+    color, percent = fill("color", rng), fill("percentage", rng)
+    media, song = fill("media", rng), fill("song", rng)
+    cover, lock = fill("cover", rng), fill("lock", rng)
     return rng.choice([
         (f"turn on {the} {lamp} and set it to {percent}", [Parse("turn_on", {"what": lamp}), Parse("set", {"what": "it", "to": percent})]),
         (f"turn on {the} {lamp} and make it {color}", [Parse("turn_on", {"what": lamp}), Parse("set_color", {"what": "it", "to": color})]),

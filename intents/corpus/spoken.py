@@ -14,7 +14,25 @@ _TAKE = "(take|remove|subtract|deduct|knock|shave)"
 _CUT = "(decrease|reduce|shorten|cut|lower|trim|drop)"
 _MORE = "(increase|extend|lengthen|prolong|raise|bump up|stretch)"
 
+# Who says that it is dark asks for light, and for more of it where there is some (intents/resolve.py).
 LIGHT: tuple[Family, ...] = (
+    (
+        2,
+        "turn_on",
+        "",
+        (
+            "(it's|it is|it gets|it's getting) (too|so|awfully|terribly|pretty|way too|very|really|a bit|) (dark|gloomy|shadowy) (in here|here|in this room|)",
+            "(it's|it is|it gets|it's getting) (too|so|awfully|terribly|pretty|way too|very|really|a bit|) (dark|gloomy|shadowy) (in|on) {the} {where:room}",
+            "(it's|it is) (pitch black|pitch dark|black as night|as dark as a cave) [in here|in {the} {where:room}]",
+            "(i|we) (can't|cannot|can not|can hardly|can barely) see (anything|a thing|well|what i am doing|what i'm doing|my hand|the page|) [in here|in {the} {where:room}]",
+            "{the} {where:room} (is|looks|seems|feels|is getting) (too|very|so|a bit|rather|way too|awfully|) (dark|gloomy)",
+            "{the} {where:room} is (pitch black|pitch dark|as dark as a cave)",
+            "why is it so dark (in here|in {the} {where:room})",
+            "(it's|it is) (dark|pitch black|pitch dark|too dark) (in here|here) put {the} {what:lamps} on",
+            "(shed|throw) some light on {the} {where:room}",
+            "(no|not any) light (in here|in {the} {where:room})",
+        ),
+    ),
     (
         5,
         "set_brightness",
@@ -55,9 +73,7 @@ LIGHT: tuple[Family, ...] = (
             "(turn|put) up the brightness {by:fully}",
             "brightness {by:fully} up [in {the} {where:room}]",
             "brighten {the} {what:lamp} {by:fully}",
-            "(it's|it is) (too|so|awfully|terribly|pretty|way too|kind of) (dark|dim|gloomy|shadowy) (in here|here|in {the} {where:room})",
-            "(i|we) (can't|cannot|can hardly|can barely) see (anything|a thing|what i am doing|my hand|the page) [in {the} {where:room}]",
-            "{the} {where:room} (is|looks|seems|feels) (too|very|so|a bit|rather) (dark|dim|gloomy)",
+            "{the} {where:room} (is|looks|seems|feels) (too|very|so|a bit|rather) dim",
             "{where:room} [a bit|a little|much] brighter",
             "{by:small} brighter [in {the} {where:room}]",
             "a (bit|little) more light (in {the} {where:room}|please|here)",
@@ -111,7 +127,8 @@ LIGHT: tuple[Family, ...] = (
             "{the} {what:lamp} in {to:color}",
             "(can|could) {the} {what:lamps} be {to:color}",
             "i('d like| want| feel like) {to:color} (today|tonight|in here)",
-            "(turn|switch) {the} {what:lamp} (from {color} |)to {to:color}",
+            "(turn|switch|change|set) {the} {what:lamp} (from {color} |)to {to:color}",
+            "(change|switch|turn) {the} {what:lamp} (color|colour|colors) (from {color} |)to {to:color}",
             "{what:lamps} {to:color} please",
             "use {to:color} (light|lights|lighting) in {the} {where:room}",
         ),
