@@ -441,7 +441,7 @@ CASUAL: tuple[Family, ...] = (
         ("(stop|end|abort) {the} {what:machine} [now|please]", "stop {what:odd}"),
     ),
     (
-        1,
+        2,
         "get_state",
         "",
         (

@@ -272,7 +272,7 @@ EVERYDAY: tuple[Family, ...] = (
         ),
     ),
     (
-        1.4,
+        2.4,
         "get_state",
         "",
         (

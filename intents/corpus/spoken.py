@@ -759,12 +759,13 @@ TIMER: tuple[Family, ...] = (
 
 CHORES: tuple[Family, ...] = (
     (
-        2,
+        2.8,
         "list_add",
         "",
         (
             "(add|put|stick|pop|write|jot down) {item:anyitem} (to|on|onto|in) (the|my|our|) {list:list}",
-            "(we're|we are|i'm) out of {item:anyitem} (add it to|put it on) (the|my) {list:list}",
+            "(we're|we are|i'm) (out of|low on|running out of) {item:anyitem} (add (it|them|some) to|put (it|them|some) on) (the|my|our|) {list:list}",
+            "(we|i) need [some|more] {item:anyitem} (add (it|them|some) to|put (it|them|some) (on|down on)) (the|my|our|) {list:list}",
             "(we|i) need {item:anyitem} on (the|my) {list:list}",
             "new (item|task|entry) (on|for) (the|my) {list:list} {item:anyitem}",
             "{list:list} add {item:anyitem}",
@@ -773,7 +774,7 @@ CHORES: tuple[Family, ...] = (
         ),
     ),
     (
-        1.2,
+        1.8,
         "list_complete",
         "",
         (
@@ -790,7 +791,7 @@ CHORES: tuple[Family, ...] = (
         ("(remove|delete|drop|take|erase|scratch) {item:anyitem} (from|off) (the|my|our|) {list:list}", "take {item:anyitem} back off (the|my) {list:list}"),
     ),
     (
-        0.8,
+        1.6,
         "list_query",
         "",
         ("(what's|what is|what all is|anything) (left|) on (the|my|our) {list:list}", "(read|show|give|tell) me [what's on] (the|my|our) {list:list}", "is there {item:anyitem} on (the|my) {list:list}", "do (i|we) have {item:anyitem} on (the|my) {list:list}", "(open|display) (the|my) {list:list}"),
