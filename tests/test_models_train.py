@@ -53,7 +53,7 @@ def batches():
 torch.set_num_threads(1)
 config = LlamaConfig(dim=32, layers=2, heads=2, kv_heads=1, ffn=64, vocab=50, context=32)
 with processes() as group:
-    plan = Plan(steps=int(sys.argv[2]), save_every=5, grid=0.0)
+    plan = Plan(steps=int(sys.argv[2]), save_every=5, grid=0.0, precise=True)
     train(plan, Start(config), batches(), Path(sys.argv[1]), print, group)
 """
 

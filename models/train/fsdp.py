@@ -45,6 +45,7 @@ from models.train.batch import IGNORE, Batch
 from models.train.curve import write_curve
 from models.train.llama import Llama
 from models.train.muon import Muon
+from models.train.precision import multiplied
 
 KEPT = 2  # checkpoints; the one before the last is there while the last is being written
 _STEP = "step-{:08}"
@@ -71,6 +72,7 @@ class Plan:
     clip: float = 1.0  # of the gradient of what AdamW trains; the steps of Muon have one size anyway
     grid: float = 0.25  # the last share of the steps, in which the weights are seen as 4 bits hold them
     recompute: bool = False  # activations are computed again on the way back instead of being kept
+    precise: bool = False  # matrices are multiplied in float32 also where the device has units for bfloat16
     lora: int = 0  # the rank of LoRA's adapters, which are then trained by AdamW instead of the matrices
     seed: int = 1
 
@@ -111,14 +113,17 @@ class Trained:
 class _Scored(nn.Module):
     """The model with the loss inside, so that all its weights are used while FSDP has them gathered."""
 
-    def __init__(self, model: Llama) -> None:
+    def __init__(self, model: Llama, precise: bool) -> None:
         super().__init__()
         self.model = model
+        self.precise = precise
 
     def forward(self, x: Tensor, y: Tensor, positions: Tensor | None) -> Tensor:
         """The summed loss of the positions that count."""
         kept = y != IGNORE
-        return F.cross_entropy(self.model.logits(self.model(x, positions)[kept]).float(), y[kept], reduction="sum")
+        with multiplied(x.device, self.precise):
+            logits = self.model.logits(self.model(x, positions)[kept])
+        return F.cross_entropy(logits.float(), y[kept], reduction="sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +225,14 @@ def _build(plan: Plan, start: Start, group: Processes) -> _Scored:
     if start.load is None:
         if plan.lora:
             raise ModelError("adapters are trained beside weights that are there already, not from nothing")
-        scored = _Scored(Llama(start.config, start.rope_scale)).to(group.device)
-        _shard(scored, group.mesh)
+        scored = _Scored(Llama(start.config, start.rope_scale), plan.precise).to(group.device)
+        _shard(scored, group.mesh, plan.precise)
     else:
         with torch.device("meta"):
-            scored = _Scored(Llama(start.config, start.rope_scale))
+            scored = _Scored(Llama(start.config, start.rope_scale), plan.precise)
             if plan.lora:
                 lora.adapt(scored.model, plan.lora, vocabulary=start.grown)
-        _shard(scored, group.mesh)
+        _shard(scored, group.mesh, plan.precise)
         scored.to_empty(device=group.device)
         _fill(scored.model, start.load)
     scored.model.recompute = plan.recompute
@@ -247,10 +252,10 @@ def _fill(model: Llama, load: Callable[[str], Array]) -> None:
             p.copy_(whole)
 
 
-def _shard(scored: _Scored, mesh: DeviceMesh) -> None:
-    """Each layer is gathered when it is its turn; matrices are multiplied in bfloat16 where there are units for it."""
+def _shard(scored: _Scored, mesh: DeviceMesh, precise: bool) -> None:
+    """Each layer is gathered when it is its turn, on GPUs in bfloat16."""
     policy = MixedPrecisionPolicy()
-    if mesh.device_type == "cuda":
+    if mesh.device_type == "cuda" and not precise:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     for layer in scored.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
@@ -262,7 +267,7 @@ def _optimizers(model: Llama, plan: Plan) -> list[torch.optim.Optimizer]:
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     matrices = [p for n, p in named if plan.matrix_rate and p.dim() == 2 and n.startswith("layers.")]
     others = [p for n, p in named if not (plan.matrix_rate and p.dim() == 2 and n.startswith("layers."))]
-    muon = [Muon(matrices, lr=plan.matrix_rate)] if matrices else []
+    muon = [Muon(matrices, lr=plan.matrix_rate, precise=plan.precise)] if matrices else []
     return [*muon, torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.0, betas=(0.9, 0.98))]
 
 

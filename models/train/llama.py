@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.export.gguf import LlamaConfig
+from models.train.precision import exact
 
 Q4_BLOCK = 32
 
@@ -96,13 +97,14 @@ class Layer(nn.Module):
         )
         v = self.v(h).view(batch, length, c.kv_heads, c.head_size).transpose(1, 2)
         repeat = c.heads // c.kv_heads
-        attended = F.scaled_dot_product_attention(
-            q,
-            k.repeat_interleave(repeat, 1),
-            v.repeat_interleave(repeat, 1),
-            attn_mask=mask,
-            is_causal=mask is None,
-        )
+        with exact(x.device):
+            attended = F.scaled_dot_product_attention(
+                q,
+                k.repeat_interleave(repeat, 1),
+                v.to(q.dtype).repeat_interleave(repeat, 1),
+                attn_mask=mask,
+                is_causal=mask is None,
+            )
         x = x + self.o(attended.transpose(1, 2).reshape(batch, length, c.dim))
         h = self.ffn_norm(x)
         return x + self.down(F.silu(self.gate(h)) * self.up(h))  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """Muon: momentum whose matrix updates are made orthogonal (K. Jordan, 2024), batched over matrices of one shape.
 
-torch.optim.Muon works in bfloat16 and a matrix at a time, which is slow on CPUs without bfloat16 units.
+torch.optim.Muon takes a matrix at a time and always works in bfloat16, which is slow on CPUs without units for it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from models.train.precision import halves
+
 # The quintic of Jordan's Newton-Schulz iteration, tuned to bring singular values into 0.7..1.2 in five steps.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _STEPS = 5
 
 
-def orthogonal(stack: Tensor) -> Tensor:
-    """Each matrix of a stack [n, rows, columns] with its singular values brought near to one."""
+def orthogonal(stack: Tensor, precise: bool = False) -> Tensor:
+    """Each matrix of a stack [n, rows, columns] with its singular values brought near to one.
+
+    In bfloat16 where the device has units for it, unless `precise`.
+    """
     tall = stack.shape[1] > stack.shape[2]
     x = stack.transpose(1, 2) if tall else stack
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    x = x.bfloat16() if halves(x.device) and not precise else x
     for _ in range(_STEPS):
         gram = x @ x.transpose(1, 2)
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
     back: Tensor = x.transpose(1, 2) if tall else x
-    return back
+    return back.to(stack.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,8 +44,10 @@ class Muon(torch.optim.Optimizer):
         parameters: Iterable[nn.Parameter],
         lr: float = 0.02,
         momentum: float = 0.95,
+        precise: bool = False,
     ) -> None:
         super().__init__(list(parameters), {"lr": lr, "momentum": momentum})
+        self._precise = precise
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -50,7 +58,8 @@ class Muon(torch.optim.Optimizer):
                     alike[p.shape].append((p, self._update(p, p.grad, group["momentum"])))
             for shape, pairs in alike.items():
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for (p, _), update in zip(pairs, orthogonal(torch.stack([_whole(u) for _, u in pairs])), strict=True):
+                whole = torch.stack([_whole(update) for _, update in pairs])
+                for (p, _), update in zip(pairs, orthogonal(whole, self._precise), strict=True):
                     p.add_(_as(p, update), alpha=-group["lr"] * scale)
 
     def _update(self, p: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
