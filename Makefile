@@ -49,8 +49,13 @@ check: .venv/train.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two fifths faster: threads spin while they wait for each other, and jemalloc, where Debian's libjemalloc2 is there, finds
+# room for batches of ever new shapes, for which glibc 2.36 searches long.
+SPIN := OMP_WAIT_POLICY=ACTIVE GOMP_SPINCOUNT=infinity
+JEMALLOC := $(addprefix LD_PRELOAD=,$(firstword $(wildcard /usr/lib/*/libjemalloc.so.2))) MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1
+
 model: .venv/train.stamp
-	$(BIN)/python -m hub.make_model --ship
+	$(SPIN) $(JEMALLOC) $(BIN)/python -m hub.make_model --ship
 
 # espeak-ng has to be there.
 ears: .venv/train.stamp

@@ -10,10 +10,11 @@ import pytest
 
 from intents import values
 from intents.corpus.agreed import agreed
+from intents.corpus.asides import aside, with_aside
 from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import SAMPLER
 from intents.corpus.mended import cut, declined, mended
-from intents.corpus.orders import ORDERS, ROWS, spoken
+from intents.corpus.orders import ORDERS, ROWS, order, spoken
 from intents.corpus.phrases import Dice, Sampler, parse
 from intents.corpus.sample import stream
 from intents.grammar import allows
@@ -143,6 +144,28 @@ def test_each_kind_of_sentence_has_a_name() -> None:
     kinds = {example.kind for example in islice(stream(13), 20_000)}
     assert {"elsewhere", "cut", "question", "several", "pronoun", "mended", "declined"} < kinds
     assert "" not in kinds
+
+
+def test_what_is_said_beside_an_order_leaves_it_whole() -> None:
+    rng = random.Random(31)
+    for _ in range(500):
+        text, parse = order(rng)
+        said = with_aside(text, [parse], rng)
+        assert f" {text} " in f" {said} "
+        assert said != text
+        assert allows([parse], words(said))
+
+
+def test_what_is_said_beside_an_order_asks_for_nothing_when_it_is_said_alone() -> None:
+    rng = random.Random(32)
+    bothers = {"freezing", "roasting", "stuffy", "loud", "bright", "gloomy", "quiet", "shivering"}
+    assert not bothers & {word for _ in range(4000) for word in aside(rng).split()}
+
+
+def test_an_order_that_waits_for_something_is_not_done_at_once() -> None:
+    lines = [e.line for e in islice(stream(33), 20_000) if {"whenever", "daily", "dusk"} & set(e.words)]
+    assert len(lines) > 20
+    assert set(lines) == {"<none>"}
 
 
 def test_a_template_remembers_its_spans() -> None:

@@ -1080,6 +1080,8 @@ PLAIN: tuple[Family, ...] = (
         "vacuum_pause",
         "",
         (
+            "(hold up|hang on|wait|stop a second|hold it) {the} {what:vacuum}",
+            "(hold up|hang on|wait|stop a second) {what:robot}",
             "pause {the} {what:vacuum}",
             "pause (vacuuming|cleaning|the cleaning)",
             "{what:vacuum} pause",
@@ -1123,6 +1125,8 @@ PLAIN: tuple[Family, ...] = (
         "mower_start",
         "",
         (
+            "(make a start|start|get started) on the (lawn|grass)",
+            "{what:mower} can (make a start|do the lawn|do the grass|cut the grass)",
             "(start|run|activate|launch) {the} {what:mower}",
             "mow the (lawn|grass)",
             "(turn|switch) on {the} {what:mower}",
@@ -1138,6 +1142,7 @@ PLAIN: tuple[Family, ...] = (
         "mower_dock",
         "",
         (
+            "(call|fetch|bring|get) {the} {what:mower} (in|home|back|off the lawn)",
             "(dock|return|park|recall) {the} {what:mower}",
             "(send|return) {the} {what:mower} (home|back|to [its|the] (base|dock))",
             "stop mowing [the lawn]",

@@ -1138,7 +1138,14 @@ def degrees(rng: random.Random) -> str:
 
 
 def kelvin(rng: random.Random) -> str:
-    return f"{rng.randrange(2000, 6600, 100)}{rng.choice([' kelvin', ' k', ' kelvins'])}"
+    value = rng.choice(
+        (2000, 2200, 2500, 2700, 3000, 3500, 4000, 4500, 5000, 6000, 6500, rng.randrange(2000, 6600, 100))
+    )
+    thousands, hundreds = divmod(value, 1000)
+    said = f"{spoken(thousands)} thousand" + (f" {spoken(hundreds // 100)} hundred" if hundreds else "")
+    hundred = f"{spoken(value // 100)} hundred" if hundreds else said
+    amount = rng.choice((str(value), str(value), said, hundred))
+    return f"{amount} {rng.choice(('kelvin', 'kelvin', 'k', 'kelvins'))}"
 
 
 FILLERS: dict[str, Filler | str] = {

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from intents.corpus.asides import aside, with_aside
 from intents.corpus.common_home import some_home
 from intents.corpus.elsewhere import elsewhere
 from intents.corpus.lexicon import COLORS, SAMPLER, wordlike
@@ -126,14 +127,6 @@ _BEFORE = [
     "good evening",
     "thanks now",
 ]
-_REASON = (
-    "(i'm|i am|we're|we are) (going to bed|leaving|going out|home|tired|cooking|working|having a party|eating|on the phone|in a meeting|half asleep|off to work|trying to sleep|back|not well)|"
-    "(it's|it is) (late|getting late|movie night|morning|sunday|getting dark [outside]|about to (rain|snow|pour)|going to (rain|freeze|be hot|storm)|starting to rain|too early|time for bed|bedtime|nearly dark|windy out|pouring)|"
-    "(i|we) (have guests|want to (read|watch a film|sleep|work|eat|go out|dance|talk)|have a headache|just got home|can't reach it|forgot|need to (concentrate|focus|leave|sleep|get up early)|have to (go|work|leave)|have to be up early|can't (sleep|see|hear|think|concentrate))|"
-    "the (baby|cat|dog|little one) is (asleep|sleeping|hungry|scared|outside|crying)|the (kids|guests|neighbors|boys|parents) are (in bed|here|coming|asleep|hungry|complaining|on their way)|"
-    "(mum|dad|grandma|{person}) is (coming|here|asleep|home|on the phone|on the way)|my (hands are full|phone is dead|eyes hurt|back hurts)|nobody is home|the sun is (out|gone|setting)|dinner is ready|the cat wants in|"
-    "the (film|match|show|meeting|lesson|party) is (starting|about to start|over)|there is nobody (here|home|in there)|somebody is at the door|i'm expecting (a parcel|guests|a call)"
-)
 _AFTER = [
     "please",
     "please",
@@ -249,13 +242,6 @@ def _wrapped(text: str, rng: random.Random) -> str:
         text = f"{rng.choice(_BEFORE)} {text}"
     if rng.random() < (0.16 if imperative else 0.07):
         text = f"{text} {rng.choice(_AFTER)}"
-    if imperative and rng.random() < 0.045:
-        why = SAMPLER.draw(_REASON, rng).text
-        text = (
-            f"{why} {rng.choice(('so ', 'so please ', '', 'and ', 'please '))}{text}"
-            if rng.random() < 0.6
-            else f"{text} {rng.choice(('because ', 'since ', 'as ', '', 'cause '))}{why}"
-        )
     if rng.random() < 0.09:
         wake = SAMPLER.fill("wake", rng)
         text = f"{wake} {text}" if rng.random() < 0.75 else f"{text} {wake}"
@@ -282,14 +268,16 @@ def joined(parts: list[str], rng: random.Random) -> str:
 def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     """Two to six commands in one sentence, with or without a verb or a thing shared."""
     r = rng.random()
-    if r < 0.06:
+    if r < 0.11:
         return _side_by_side(rng)
     if r < 0.58:
         return _orders(rng)
-    if r < 0.74:
+    if r < 0.72:
         return _shared_verb(rng)
-    if r < 0.87:
+    if r < 0.84:
         return _shared_value(rng)
+    if r < 0.88:
+        return _listed(rng)
     return _shared_thing(rng)
 
 
@@ -308,7 +296,10 @@ def _orders(rng: random.Random) -> tuple[str, list[Parse]]:
 
 
 def _one_of_several(rng: random.Random) -> tuple[str, Parse]:
-    """A short order mostly, and now and then any: a title, a timer, a list."""
+    """A short order mostly, and now and then any: a title, a timer, a list; or a question."""
+    if rng.random() < 0.07:
+        text, (parse,) = question(rng)
+        return text, parse
     while True:
         text, parse = order(rng, ROWS if rng.random() < 0.15 else ORDERS)
         if parse.intent not in ("nevermind", "delayed_command"):
@@ -353,13 +344,36 @@ def _shared_verb(rng: random.Random) -> tuple[str, list[Parse]]:
     intent, verbs, filler = rng.choice(_VERBS)
     things = [fill(filler, rng) for _ in range(n)]
     said = [f"{t} {w}" for t, w in zip(the, things, strict=True)]
-    listed = " ".join(said[:-1]) + rng.choice([" and ", " and ", " and also ", " as well as "]) + said[-1]
+    also = rng.choice((" and ", " and ", " and also ", " as well as "))
+    listed = " ".join(said[:-1]) + also + said[-1]
     verb = rng.choice(verbs.split("|"))
     text = f"{verb} {listed}"
-    if " " in verb and rng.random() < 0.3:
+    if " " in verb and rng.random() < 0.5:
         first, particle = verb.split()
-        text = f"{first} {listed} {particle}"
+        late = f"{first} {said[0]} {particle} {' '.join(said[1:-1])}{also}{said[-1]}{rng.choice(('', '', ' too', ' as well'))}"
+        text = rng.choice((f"{first} {listed} {particle}", late))
     return text, [Parse(intent, {"what": w}) for w in things]
+
+
+def _listed(rng: random.Random) -> tuple[str, list[Parse]]:
+    """Two or three things put on a list, or crossed off, each for itself."""
+    fill = some_home(rng).fill
+    the, where = rng.choice(("the", "my", "our", "")), fill("list", rng)
+    items = [fill("item", rng) for _ in range(rng.choice((2, 2, 3)))]
+    named = " ".join(items[:-1]) + " and " + items[-1]
+    intent, text = rng.choice((
+        ("list_add", f"(add|put|write|stick|pop) {named} (on|to|onto) {the} {where}"),
+        ("list_add", f"(add|put) {named} (on|to) {the} {where}"),
+        ("list_add", f"(i need|we need|i want|we're out of) {named} on {the} {where}"),
+        ("list_complete", f"(tick|check|cross) {named} off {the} {where}"),
+        ("list_remove", f"(remove|delete|take) {named} (from|off) {the} {where}"),
+    ))  # fmt: skip
+    if rng.random() < 0.3:
+        other = fill("list", rng)
+        return f"add {items[0]} to {the} {where} and {items[1]} to {the} {other}", [
+            Parse("list_add", {"item": items[0], "list": where}), Parse("list_add", {"item": items[1], "list": other}),
+        ]  # fmt: skip
+    return SAMPLER.draw(text, rng).text, [Parse(intent, {"item": item, "list": where}) for item in items]
 
 
 _PLACED = (
@@ -472,6 +486,18 @@ def _damaged(text: str, rng: random.Random, parses: list[Parse]) -> str:
     return " ".join(out)
 
 
+def _hedged(text: str, parses: list[Parse], rng: random.Random) -> str:
+    """With a word before a value that makes it less exact: "to about 20 percent"; the value stays the same."""
+    for parse in parses:
+        value = parse.slots.get("to") or parse.slots.get("by") or parse.slots.get("for") or ""
+        if value[:1].isdigit() or value.endswith(("percent", "%", "degrees", "minutes", "seconds", "hours")):
+            about = rng.choice(
+                ("about", "about", "around", "roughly", "maybe", "say", "like", "just", "exactly", "more or less")
+            )
+            text = text.replace(f" {value}", f" {about} {value}", 1)
+    return text
+
+
 _OPEN = ("what", "query", "item", "message", "called", "but", "where")
 # Words that carry meaning for the house: a name may lose any other.
 _KEPT = frozenset(
@@ -504,7 +530,24 @@ def _single(rng: random.Random) -> tuple[str, list[Parse]]:
     return text, [parse]
 
 
+# What an order waits for, or how often it is to be done: nothing that can be done at once.
+_WHEN = "when|if|once|as soon as|whenever|every time|each time|unless|until|before|after|in case"
+_OFTEN = "every morning|every evening|every day|everyday|daily|every night|on weekdays|on mondays|at sunset|at sunrise|at dawn|at dusk|from now on|every hour|at the weekend|all week"
+
+
 def _chatter(rng: random.Random) -> tuple[str, list[Parse]]:
+    """What asks nothing of the home, or nothing that can be done now."""
+    r = rng.random()
+    if r < 0.06:
+        return aside(rng), []
+    if r < 0.10:
+        return f"{aside(rng)} {rng.choice(('', 'and', 'so', 'but'))} {aside(rng)}", []
+    if r < 0.14:
+        return f"{order(rng)[0]} {rng.choice(_WHEN.split('|'))} {aside(rng)}", []
+    if r < 0.16:
+        return f"{rng.choice(_WHEN.split('|'))} {aside(rng)} {order(rng)[0]}", []
+    if r < 0.18:
+        return f"{order(rng)[0]} {rng.choice(_OFTEN.split('|'))}", []
     return elsewhere(rng), []
 
 
@@ -534,6 +577,8 @@ def draw(rng: random.Random) -> Example:
         if kind != "cut" and rng.random() < 0.08:
             text, parses = _renamed(text, parses, rng)
         if kind != "cut":
+            text = _hedged(text, parses, rng) if rng.random() < 0.05 else text
+            text = with_aside(text, parses, rng) if rng.random() < (0.26 if parses else 0.07) else text
             text = _wrapped(text, rng)
         if rng.random() < 0.25:
             text = _damaged(text, rng, parses)

@@ -651,6 +651,11 @@ TIMER: tuple[Family, ...] = (
         "timer_add",
         "",
         (
+            "(give|put|let) (me|us|it|them|the {called:timername}|) another {for:duration} (on|for) (the|my|that) timer",
+            "(give|put) (me|us|it|) another {for:duration} on (the|my) {called:timername} timer",
+            "another {for:duration} (on|for) (the|my) {called:timername} [timer]",
+            "(put|stick|pop|whack) {for:duration} more on (the|my) [{called:timername}] timer",
+            "(the|my) [{called:timername}] timer needs {for:duration} (more|longer|extra)",
             f"{_GIVE} {{for:oddduration}} (to|on|onto) [the|my] timer",
             f"{_GIVE} {{for:duration}} (to|on|onto) (the|my) {{called:timername}} timer",
             f"{_GIVE} {{for:duration}} (to|on) (the|my) timer (for|called|named) [the|my] {{called:timername}}",
@@ -690,6 +695,8 @@ TIMER: tuple[Family, ...] = (
         "timer_cancel",
         "",
         (
+            "(scrap|bin|drop|lose|kill off|call off|turn off) (the|my|that) [{called:timername}] timer",
+            "(the|my) {called:timername} timer (is done|can go|isn't needed)",
             "(cancel|stop|end|delete|clear|remove|dismiss|kill|abort) (the|my|) {called:timername} timer",
             "(cancel|stop|end|delete) (the|my|) timer (for|called|named) [the|my] {called:timername}",
             "(cancel|stop|end) (the|my|) timer (for|of) {timer:oddduration}",
@@ -826,7 +833,7 @@ CHORES: tuple[Family, ...] = (
         0.8,
         "get_time",
         "",
-        ("(what's|tell me|can you tell me|do you know) the time [please|now]", "(time|what time) [is it] (please|now|right now)", "(have you got|got) the time", "what hour is it"),
+        ("(what's|tell me|can you tell me|do you know) the time [please|now]", "(time|what time) [is it] (please|now|right now)", "what time (have you|you|do you) got", "(got|have you got|you got) the time [on you]", "what's the time (now|please|there)", "(have you got|got) the time", "what hour is it"),
     ),
     (
         0.8,
