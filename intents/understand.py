@@ -70,7 +70,8 @@ def _placed(parses: tuple[Parse, ...], said: Sequence[str], home: Home) -> tuple
         return parses
     spans = {word for span in parses[0].slots.values() for word in span.split()}
     index = indexed(home)
-    named = [name for name in index.place_names(said) if count(said, name) and not spans & set(name)]
+    others = {word for name, _ in index.called(said) for word in name}  # "workshop light" is no light in the workshop
+    named = [name for name in index.place_names(said) if count(said, name) and not (spans | others) & set(name)]
     if len(named) != 1 or any(spans.issuperset(name) for name in index.place_names(spans)):
         return parses
     return (Parse(parses[0].intent, {**parses[0].slots, "where": " ".join(named[0])}),)

@@ -161,6 +161,14 @@ async def test_a_line_that_overlooks_the_device_that_was_named_does_nothing() ->
         assert acts(found) is acted
 
 
+async def test_a_device_that_was_named_after_its_room_is_not_overlooked_for_the_room() -> None:
+    async def careless(words: list[str]) -> tuple[str, float]:
+        return "<turn_off><what> workbench light", 1.0
+
+    assert acts(await understand("workbench light off", HOME, careless))
+    assert not acts(await understand("garage door shut workbench light off", HOME, careless))
+
+
 async def test_strange_input_has_an_outcome(hear: Hear) -> None:
     assert len(await hear(*STRANGE)) == len(STRANGE)
 
