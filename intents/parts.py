@@ -13,12 +13,23 @@ from intents.line import AND, FLAGS, NONE, LineError, Parse, places, read
 # Hands over words, gives the model's line and how sure it is, 0 to 1.
 Complete = Callable[[list[str]], Awaitable[tuple[str, float]]]
 
-SURE = 0.7  # what is read with this confidence is not read again
-GAIN = 0.1  # by which the least sure piece has to be surer than the whole
+SURE = 0.9  # what is read with this confidence is not read again
+GAIN = 0.05  # by which the least sure piece has to be surer than the whole
 DOUBT = 0.15  # what a confidence is worth where the line cannot be right; alone not enough to act on
-MOST = 6  # cuts: each pair of them is a piece to be read, 28 at most
-_GLUE = frozenset({"and", "then", "also", "plus"})
-_BEFORE = _GLUE | {"please"}
+MOST = 9  # cuts: each pair of them is a piece to be read, 54 at most
+# With what orders begin that nothing joins to the one before: "lights off lock the door".
+VERBS = frozenset(
+    "turn switch set open close lock unlock dim make start stop play pause put add change raise lower increase decrease mute "
+    "activate shut cancel resume brighten skip vacuum clean reduce".split()
+)
+_GLUE = frozenset("and then also plus next finally oh".split())
+_BEFORE = _GLUE | {"please", "now", "just"}
+# What joins two orders, or asks for the second of them, in several words.
+_PHRASES = tuple(
+    tuple(phrase.split()) for phrase in ("after that", "as well as that", "as well as", "can you", "could you", "would you")
+)
+_ASKING = frozenset({("can", "you"), ("could", "you"), ("would", "you")})
+_UNSPLIT = _GLUE | frozenset("to you please not don't".split())  # a verb behind one of these begins nothing
 _OPENING = _BEFORE | frozenset("right now so ok okay well hey um uh er oh just lets alright listen first quick".split())
 
 
@@ -67,7 +78,7 @@ def _unread(said: Sequence[str], parses: Sequence[Parse]) -> bool:
     spans = [[span.split() for slot, span in parse.slots.items() if slot not in FLAGS] for parse in parses]
     runs = [(at, span) for order in spans for span in order for at in places(said, span)]
     known = {n for at, span in runs for n in range(at, at + len(span))}
-    starts = _cuts(said)
+    starts = _joints(said)
     clauses = [range(start, end) for start, end in zip(starts, [*starts[1:], len(said)], strict=False)]
     unread = [c for c in clauses if not known & set(c) and sum(said[n] not in _BEFORE for n in c) > 1]
     return bool(parses) and len(unread) > sum(not order for order in spans)
@@ -101,17 +112,37 @@ async def _in_parts(said: Sequence[str], complete: Complete) -> tuple[str, float
 
 async def _piece(said: Sequence[str], complete: Complete) -> tuple[str, float]:
     """A piece without what joined it; one that asks for nothing is no reading at all."""
-    rest = list(said)
-    while len(rest) > 1 and (rest[0] in _BEFORE or rest[:2] == ["after", "that"]):
-        del rest[: 2 if rest[0] == "after" else 1]
-    line, confidence = await complete(rest)
+    rest = tuple(said)
+    while (lead := _lead(rest)) and len(rest) > lead:
+        rest = rest[lead:]
+    line, confidence = await complete(list(rest))
     return line, 0.0 if line == f"<{NONE}>" else confidence
 
 
-def _cuts(said: Sequence[str]) -> list[int]:
-    """Where one order may end and another begin: before a word that joins them, the first of several such words."""
+def _lead(said: tuple[str, ...]) -> int:
+    """How many of the first words only join what follows to something."""
+    if said[0] in _BEFORE:
+        return 1
+    return next((len(phrase) for phrase in _PHRASES if said[: len(phrase)] == phrase), 0)
+
+
+def _joints(said: Sequence[str]) -> list[int]:
+    """Where words join one order to another: before the first of several such words."""
     return [
         i
         for i in range(1, len(said) - 1)
-        if (said[i] in _GLUE and said[i - 1] not in _GLUE) or list(said[i : i + 2]) == ["after", "that"]
+        if (said[i] in _GLUE and said[i - 1] not in _GLUE)
+        or tuple(said[i : i + 2]) == ("after", "that")
+        or tuple(said[i : i + 4]) == ("as", "well", "as", "that")
     ]
+
+
+def _cuts(said: Sequence[str]) -> list[int]:
+    """Where one order may end and another begin: at what joins them, or at a verb that nothing joins to what is before it."""
+    cuts = set(_joints(said))
+    for verb in (i for i in range(2, len(said) - 1) if said[i] in VERBS):
+        asked = verb - 2 if tuple(said[verb - 2 : verb]) in _ASKING else verb
+        begin = asked - 1 if said[asked - 1] == "please" else asked
+        if begin > 0 and said[begin - 1] not in _UNSPLIT and not {begin - 1, begin - 2} & cuts:
+            cuts.add(begin)
+    return sorted(cuts)

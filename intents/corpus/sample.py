@@ -20,6 +20,7 @@ from intents.corpus.orders import ORDERS, ROWS, order
 from intents.corpus.phrases import Dice, Filler, squeeze
 from intents.corpus.questions import question
 from intents.line import FLAGS, Parse, words, write
+from intents.parts import VERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,47 +198,12 @@ _HOMOPHONES = {
     "off": ["of"],
     "all": ["al"],
 }
-_INTRODUCED = (
-    "turn",
-    "switch",
-    "set",
-    "open",
-    "close",
-    "lock",
-    "unlock",
-    "dim",
-    "make",
-    "start",
-    "stop",
-    "play",
-    "pause",
-    "put",
-    "add",
-    "change",
-    "raise",
-    "lower",
-    "increase",
-    "decrease",
-    "mute",
-    "activate",
-    "shut",
-    "cancel",
-    "resume",
-    "brighten",
-    "skip",
-    "vacuum",
-    "clean",
-    "reduce",
-    "tell",
-    "give",
-    "show",
-    "check",
-)
+_IMPERATIVES = VERBS | {"tell", "give", "show", "check"}
 
 
 def _wrapped(text: str, rng: random.Random) -> str:
     """The sentence with a name called, politeness, fillers; imperatives take more of it than the rest."""
-    imperative = text.split()[0] in _INTRODUCED
+    imperative = text.split()[0] in _IMPERATIVES
     if rng.random() < (0.38 if imperative else 0.06):
         text = f"{rng.choice(_BEFORE)} {text}"
     if rng.random() < (0.16 if imperative else 0.07):
