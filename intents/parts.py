@@ -55,7 +55,8 @@ def _believed(said: Sequence[str], line: str, confidence: float) -> float:
         parses = read(line)
     except LineError:
         return confidence
-    return confidence * DOUBT if _muddled(said, parses) or _unread(said, parses) else confidence
+    doubted = _muddled(said, parses) or _unread(said, parses) or _contrary(said, parses)
+    return confidence * DOUBT if doubted else confidence
 
 
 # What an order is about, where it is about anything.
@@ -82,6 +83,23 @@ def _unread(said: Sequence[str], parses: Sequence[Parse]) -> bool:
     clauses = [range(start, end) for start, end in zip(starts, [*starts[1:], len(said)], strict=False)]
     unread = [c for c in clauses if not known & set(c) and sum(said[n] not in _BEFORE for n in c) > 1]
     return bool(parses) and len(unread) > sum(not order for order in spans)
+
+
+# What stands behind a thing that is to be the other way round than the order has it.
+_CONTRARY = {"turn_on": "off", "turn_off": "on"}
+_GOES_ON = frozenset("the my our a an this that top at in".split())  # "lights off on the top floor"
+
+
+def _contrary(said: Sequence[str], parses: Sequence[Parse]) -> bool:
+    """Whether a thing goes off of which the words say on, wherever they name it: "patio lights on sprinkler off"."""
+    for parse in parses:
+        what = parse.slots.get("what", "").split()
+        if not what or parse.intent not in _CONTRARY:
+            continue
+        behind = [[*said[at + len(what) :], "", ""][:2] for at in places(said, what)]
+        if behind and all(word == _CONTRARY[parse.intent] and after not in _GOES_ON for word, after in behind):
+            return True
+    return False
 
 
 async def _bare(said: Sequence[str], complete: Complete) -> tuple[str, float]:

@@ -572,7 +572,7 @@ def _lists(parse: Parse, scene: _Scene) -> Wish:
     if not bare and len(todo) != 1:
         found = Found()
     if said and not found.devices:
-        if parse.intent == "list_add" and bare == said and not todo:
+        if bare == said and (parse.intent != "list_add" or not todo):
             raise _StopError(Trouble(Because.NOT_UNDERSTOOD, said, parse.intent))  # nobody called it a list
         # "The list" of a home with several or none is the one that everybody has.
         slots["list"] = bare or "shopping"

@@ -78,8 +78,8 @@ def _placed(parses: tuple[Parse, ...], said: Sequence[str], home: Home) -> tuple
 
 
 def _denied(said: Sequence[str]) -> bool:
-    """It asks whether something was done, or says that nothing needs to be: the opposite of an order in nearly its words."""
-    return said[0] == "did" or bool(count(said, ["no", "need"]))
+    """It asks whether something was done or how it is done, or says that nothing needs to be: no orders, in nearly their words."""
+    return said[0] == "did" or tuple(said[:2]) in (("how", "do"), ("how", "does")) or bool(count(said, ["no", "need"]))
 
 
 async def _idle(parses: Sequence[Parse], complete: Complete) -> bool:

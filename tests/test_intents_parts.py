@@ -80,9 +80,9 @@ def test_a_small_gain_is_none() -> None:
 
 def test_opening_words_are_left_out_where_that_is_surer() -> None:
     sentence = "right then lamp on"
-    off = "<turn_off><what> lamp"
-    assert read(sentence, {sentence: (off, 0.4), "lamp on": (ON, 0.9)})[:2] == (ON, 0.9)
-    assert read(sentence, {sentence: (off, 0.4), "lamp on": (ON, 0.45)})[:2] == (off, 0.4)
+    other = "<open><what> lamp"
+    assert read(sentence, {sentence: (other, 0.4), "lamp on": (ON, 0.9)})[:2] == (ON, 0.9)
+    assert read(sentence, {sentence: (other, 0.4), "lamp on": (ON, 0.45)})[:2] == (other, 0.4)
     assert read("so so", {"so so": ("<none>", 0.4)}) == ("<none>", 0.4, [])
 
 
@@ -118,3 +118,11 @@ def test_a_line_that_the_words_speak_against_is_hardly_believed(line: str) -> No
 )
 def test_a_line_that_has_all_of_the_words_is_believed(sentence: str, line: str) -> None:
     assert read(sentence, {sentence: (line, 0.9)}) == (line, 0.9, [])
+
+
+def test_what_is_to_be_on_is_not_turned_off() -> None:
+    sentence = "lamp on fan off"
+    line = "<turn_off><what> lamp<and><turn_off><what> fan"
+    assert read(sentence, {sentence: (line, 0.9)})[:2] == (line, 0.9 * DOUBT)
+    there = "lamps off on the top floor"
+    assert read(there, {there: ("<turn_off><what> lamps<where> top floor", 0.95)})[1] == 0.95
