@@ -1,9 +1,14 @@
-"""The project's own sentences, written by hand, through the model that ships: it must not get worse than it was."""
+"""The project's own sentences, written by hand, through the model that ships: it must not get worse than it was.
+
+Those of the blind set were written by authors who had seen neither the corpus nor any other set.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+
+import pytest
 
 from hub.measure import open_homes
 from hub.score import Report, read_file, score
@@ -12,29 +17,32 @@ from models.files import default_model
 from models.worker import Worker
 
 DATA = Path(__file__).parent / "data"
-RECORDS = read_file(DATA / "own_set.jsonl")
-EXACT, WRONG_ACT, FALSE_ACT = 0.94, 0.015, 0.015
+SETS = {name: read_file(DATA / f"{name}_set.jsonl") for name in ("own", "blind")}
+# The least share that is exact, and the largest of wrong and of false acts.
+FLOORS = {"own": (0.96, 0.01, 0.02), "blind": (0.72, 0.08, 0.06)}
 
 
-def test_the_set_is_large_and_mixed() -> None:
-    assert len(RECORDS) >= 500
-    assert sum(not r["expected"] for r in RECORDS) >= 150
-    assert len({r["id"] for r in RECORDS}) == len(RECORDS)
+def test_the_sets_are_large_and_mixed() -> None:
+    assert len(SETS["own"]) >= 500
+    assert sum(not r["expected"] for r in SETS["own"]) >= 150
+    assert len({r["id"] for records in SETS.values() for r in records}) == sum(map(len, SETS.values()))
 
 
-def test_the_set_speaks_of_devices_that_are_there() -> None:
+@pytest.mark.parametrize("name", SETS)
+def test_the_sets_speak_of_devices_that_are_there(name: str) -> None:
     homes = open_homes(str(DATA / "own_homes.json"))
-    for r in RECORDS:
+    for r in SETS[name]:
         for answer in (r["expected"], *r.get("alternatives", ())):
             assert all(homes.of(r).device(t) for action in answer for t in action["targets"]), r["utterance"]
 
 
-def test_the_shipped_model_is_no_worse_than_it_was() -> None:
+@pytest.mark.parametrize("name", SETS)
+def test_the_shipped_model_is_no_worse_than_it_was(name: str) -> None:
     async def scored() -> Report:
         async with Worker(default_model()) as worker:
-            return await score(RECORDS, open_homes(str(DATA / "own_homes.json")), worker, Settings())
+            return await score(SETS[name], open_homes(str(DATA / "own_homes.json")), worker, Settings())
 
-    report = asyncio.run(scored())
-    assert report.share("exact") >= EXACT
-    assert report.share("wrong act") <= WRONG_ACT
-    assert report.share("false act") <= FALSE_ACT
+    report, (exact, wrong, false) = asyncio.run(scored()), FLOORS[name]
+    assert report.share("exact") >= exact
+    assert report.share("wrong act") <= wrong
+    assert report.share("false act") <= false

@@ -26,7 +26,7 @@ def take(desk: Desk) -> Result:
     _warn(desk, found)
     advice = board.advise(found)
     desk.asker.say(
-        "The model that reads your sentences ships with the hub: 4 bit, 2.5 MB, and fits every board."
+        "The model that reads your sentences ships with the hub: 4 bit, 3 MB, and fits every board."
         + (f" There is room for {advice.larger} (4 bit) too." if advice.larger else "")
     )
     threads = advice.threads

@@ -36,14 +36,14 @@ class Recipe:
     """What the shipped model is made of, but for the sentences. Raises ModelError for sizes that do not fit together."""
 
     dim: int = 256
-    layers: int = 6
+    layers: int = 8
     heads: int = 4
     kv_heads: int = 2
     ffn: int = 512
     pieces: int = 2048
     context: int = 256
-    batch_tokens: int = 3200
-    plan: Plan = field(default_factory=lambda: Plan(steps=6500, fall="linear"))
+    batch_tokens: int = 6400
+    plan: Plan = field(default_factory=lambda: Plan(steps=9700, fall="linear"))
 
     def __post_init__(self) -> None:
         try:
