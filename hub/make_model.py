@@ -126,7 +126,9 @@ def main() -> None:
 
     usual = Recipe()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=usual.plan.steps, help="of the training; a hundred take a minute on two cores")
+    parser.add_argument(
+        "--steps", type=int, default=usual.plan.steps, help="of the training; a hundred take a minute on two cores"
+    )
     parser.add_argument("--layers", type=int, default=usual.layers)
     parser.add_argument("--dim", type=int, default=usual.dim, help="the width; inside the layers it is twice that")
     parser.add_argument("--pieces", type=int, default=usual.pieces, help="of the tokenizer")

@@ -26,7 +26,8 @@ _GLUE = frozenset("and then also plus next finally oh".split())
 _BEFORE = _GLUE | {"please", "now", "just"}
 # What joins two orders, or asks for the second of them, in several words.
 _PHRASES = tuple(
-    tuple(phrase.split()) for phrase in ("after that", "as well as that", "as well as", "can you", "could you", "would you")
+    tuple(phrase.split())
+    for phrase in ("after that", "as well as that", "as well as", "can you", "could you", "would you")
 )
 _ASKING = frozenset({("can", "you"), ("could", "you"), ("would", "you")})
 _UNSPLIT = _GLUE | frozenset("to you please not don't".split())  # a verb behind one of these begins nothing
