@@ -7,8 +7,10 @@ often share a verb, a thing or a value, which a cut would take from one of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from intents.line import AND, FLAGS, NONE, LineError, Parse, places, read
+from intents.line import AND, FLAGS, NONE, LineError, Parse, places, read, write
+from intents.values import duration
 
 # Hands over words, gives the model's line and how sure it is, 0 to 1.
 Complete = Callable[[list[str]], Awaitable[tuple[str, float]]]
@@ -39,7 +41,7 @@ async def reread(said: Sequence[str], complete: Complete, line: str, confidence:
     confidence = _believed(said, line, confidence)
     if confidence >= SURE:
         return line, confidence
-    for other in (_bare, _in_parts):
+    for other in (_bare, _lasting, _in_parts):
         again, sure = await other(said, complete)
         sure = _believed(said, again, sure)
         if sure > confidence + GAIN:
@@ -56,7 +58,7 @@ def _believed(said: Sequence[str], line: str, confidence: float) -> float:
         parses = read(line)
     except LineError:
         return confidence
-    doubted = _muddled(said, parses) or _unread(said, parses) or _contrary(said, parses)
+    doubted = any(speaks(said, parses) for speaks in (_muddled, _unread, _contrary, _mistimed))
     return confidence * DOUBT if doubted else confidence
 
 
@@ -101,6 +103,37 @@ def _contrary(said: Sequence[str], parses: Sequence[Parse]) -> bool:
         if behind and all(word == _CONTRARY[parse.intent] and after not in _GOES_ON for word, after in behind):
             return True
     return False
+
+
+_FOR_A_WHILE = frozenset({"turn_on", "turn_off", "open", "close"})
+
+
+def _while(said: Sequence[str]) -> int:
+    """Where "for ten minutes" begins at the end of the words; 0 where they end otherwise."""
+    at = len(said) - 1 - said[::-1].index("for") if "for" in said else 0
+    return at if at > 1 and duration(" ".join(said[at + 1 :])) else 0
+
+
+def _mistimed(said: Sequence[str], parses: Sequence[Parse]) -> bool:
+    """Whether what is to last for a while was taken for what is to begin after it: "close the gate for an hour"."""
+    at = _while(said)
+    switched = {"open", "close", "shut", "turn", "switch"} & set(said) and not {"timer", "alarm"} & set(said)
+    late = [parse for parse in parses if parse.intent in ("delayed_command", "timer_start")]
+    return bool(at and switched and late and late[0].slots.get("for", "").split() == list(said[at + 1 :]))
+
+
+async def _lasting(said: Sequence[str], complete: Complete) -> tuple[str, float]:
+    """What is to last for a while, read without it; no reading where that is no order that can."""
+    at = _while(said)
+    line, confidence = await _piece(said[:at], complete) if at else ("", 0.0)
+    try:
+        parses = read(line) if line else ()
+    except LineError:
+        return "", 0.0
+    if len(parses) != 1 or parses[0].intent not in _FOR_A_WHILE:
+        return "", 0.0
+    lasting = {**parses[0].slots, "for": " ".join(said[at + 1 :])}
+    return write([replace(parses[0], slots=lasting)]), confidence
 
 
 async def _bare(said: Sequence[str], complete: Complete) -> tuple[str, float]:

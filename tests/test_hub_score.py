@@ -16,14 +16,14 @@ from hub.settings import Settings
 HOME = str(Path(__file__).parent / "data" / "home.json")
 LINES = {
     "turn on the hall light": "<turn_on><what> hall light",
-    "hall light off": "<turn_on><what> hall light",
+    "put the hall light out": "<turn_on><what> hall light",
     "turn on the whale": "<turn_on><what> whale",
     "turn off the attic fan": "<turn_off><what> attic fan",
     "sing a song": "<turn_off><what> radio",
 }
 FILE = """# the home's own words
 turn on the hall light -> turn_on light.hall
-hall light off -> turn_off light.hall
+put the hall light out -> turn_off light.hall
 turn off the attic fan -> turn_off fan.nursery
 
 sing a song -> none

@@ -126,3 +126,12 @@ def test_what_is_to_be_on_is_not_turned_off() -> None:
     assert read(sentence, {sentence: (line, 0.9)})[:2] == (line, 0.9 * DOUBT)
     there = "lamps off on the top floor"
     assert read(there, {there: ("<turn_off><what> lamps<where> top floor", 0.95)})[1] == 0.95
+
+
+def test_what_lasts_for_a_while_does_not_begin_after_it() -> None:
+    sentence = "open the blinds for an hour"
+    late = "<delayed_command><for> an hour<command> open the blinds for an hour"
+    assert read(sentence, {sentence: (late, 0.9), "open the blinds": (OPEN, 0.8)})[:2] == (f"{OPEN}<for> an hour", 0.8)
+    assert read(sentence, {sentence: (late, 0.9), "open the blinds": (PLAY, 0.8)})[:2] == (late, 0.9 * DOUBT)
+    timer = "turn on a timer for an hour"
+    assert read(timer, {timer: ("<timer_start><for> an hour", 0.95)})[1] == 0.95
