@@ -472,7 +472,7 @@ def model_train(
     ] = 0,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="1000, or 9700 from nothing.")] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step: 8192, or 3200 from nothing.")
+        int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step: 8192, or 6400 from nothing.")
     ] = None,
     rate: Annotated[
         float | None,

@@ -26,14 +26,12 @@ VERBS = frozenset(
 )
 _GLUE = frozenset("and then also plus next finally oh".split())
 _BEFORE = _GLUE | {"please", "now", "just"}
-# What joins two orders, or asks for the second of them, in several words.
-_PHRASES = tuple(
-    tuple(phrase.split())
-    for phrase in ("after that", "as well as that", "as well as", "can you", "could you", "would you")
-)
-_ASKING = frozenset({("can", "you"), ("could", "you"), ("would", "you")})
+# What joins two orders, and what asks for the second of them, in several words.
+_JOINING = (("after", "that"), ("as", "well", "as", "that"))
+_ASKING = (("can", "you"), ("could", "you"), ("would", "you"))
+_PHRASES = (*_JOINING, ("as", "well", "as"), *_ASKING)
 _UNSPLIT = _GLUE | frozenset("to you please not don't".split())  # a verb behind one of these begins nothing
-_OPENING = _BEFORE | frozenset("right now so ok okay well hey um uh er oh just lets alright listen first quick".split())
+_OPENING = _BEFORE | frozenset("right so ok okay well hey um uh er lets alright listen first quick".split())
 
 
 async def reread(said: Sequence[str], complete: Complete, line: str, confidence: float) -> tuple[str, float]:
@@ -184,8 +182,7 @@ def _joints(said: Sequence[str]) -> list[int]:
         i
         for i in range(1, len(said) - 1)
         if (said[i] in _GLUE and said[i - 1] not in _GLUE)
-        or tuple(said[i : i + 2]) == ("after", "that")
-        or tuple(said[i : i + 4]) == ("as", "well", "as", "that")
+        or any(tuple(said[i : i + len(phrase)]) == phrase for phrase in _JOINING)
     ]
 
 

@@ -6,6 +6,7 @@ kitchen. A good part of all that is said of a home is drawn from these, what ask
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from intents.corpus.lexicon import SAMPLER, mix
@@ -117,9 +118,11 @@ FILLERS: dict[str, Filler] = {
     "settable": mix((6, _lamp), (3, _lamps), (2, _fan), (2, _climate), (3, _cover), (2, _media), (2, _room)),
 }
 
-PLAIN = SAMPLER.extended(FILLERS)
+
+def homes(names: Sampler) -> Callable[[Random], Sampler]:
+    """What draws the names for one sentence: those of the home that most people have in their place, or these."""
+    plain = names.extended(FILLERS)
+    return lambda rng: plain if rng.random() < SHARE else names
 
 
-def some_home(rng: Random) -> Sampler:
-    """Names for one sentence: of the home that most people have, or of any."""
-    return PLAIN if rng.random() < SHARE else SAMPLER
+some_home = homes(SAMPLER)

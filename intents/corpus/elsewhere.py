@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from intents.corpus import common_home
+from intents.corpus.common_home import homes
 from intents.corpus.lexicon import SAMPLER
 
 PLAIN = {
@@ -482,9 +482,7 @@ _HALF = (
 def elsewhere(rng: random.Random) -> str:
     """A sentence that asks nothing of the home."""
     table = rng.choices((_GENERAL, _SOUNDALIKES, _HOME_TALK, _HALF), (0.48, 0.17, 0.22, 0.13))[0]
-    sampler = _COMMON if rng.random() < common_home.SHARE else ELSEWHERE
-    return sampler.draw(rng.choice(table), rng).text
+    return _home(rng).draw(rng.choice(table), rng).text
 
 
-ELSEWHERE = SAMPLER.extended(PLAIN)
-_COMMON = ELSEWHERE.extended(common_home.FILLERS)
+_home = homes(SAMPLER.extended(PLAIN))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from intents.corpus import common_home
 from intents.corpus.agreed import agreed
+from intents.corpus.common_home import homes
 from intents.corpus.families import FAMILIES
 from intents.corpus.lexicon import SAMPLER
 from intents.corpus.phrases import Dice
@@ -67,7 +67,7 @@ ORDERS = _rows([row for row in _ALL if row.intent in _SHORT and len(row.template
 
 def spoken(row: Row, rng: random.Random) -> tuple[str, Parse]:
     """A sentence of this row, and its parse."""
-    phrase = (_PLAIN if rng.random() < common_home.SHARE else _COMMANDS).draw(row.template, rng)
+    phrase = _home(rng).draw(row.template, rng)
     parse = Parse(row.intent, {**({row.flag: ""} if row.flag else {}), **phrase.slots})
     return phrase.text, agreed(phrase.text, parse)
 
@@ -77,5 +77,4 @@ def order(rng: random.Random, rows: Rows = ORDERS) -> tuple[str, Parse]:
     return spoken(rows.draw(rng), rng)
 
 
-_COMMANDS = SAMPLER.extended({"inner": lambda rng: order(rng)[0]})
-_PLAIN = _COMMANDS.extended(common_home.FILLERS)
+_home = homes(SAMPLER.extended({"inner": lambda rng: order(rng)[0]}))
