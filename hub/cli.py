@@ -470,7 +470,7 @@ def model_train(
         int,
         typer.Option("--processes", metavar="N", help="As many as GPUs where it is not said.", show_default=False),
     ] = 0,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="1000, or 9700 from nothing.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="1000, or 10400 from nothing.")] = None,
     batch_tokens: Annotated[
         int | None, typer.Option("--batch-tokens", metavar="N", help="Tokens a step: 8192, or 6400 from nothing.")
     ] = None,

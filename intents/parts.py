@@ -82,8 +82,16 @@ def _unread(said: Sequence[str], parses: Sequence[Parse]) -> bool:
     known = {n for at, span in runs for n in range(at, at + len(span))}
     starts = _joints(said)
     clauses = [range(start, end) for start, end in zip(starts, [*starts[1:], len(said)], strict=False)]
-    unread = [c for c in clauses if not known & set(c) and sum(said[n] not in _BEFORE for n in c) > 1]
+    unread = [
+        c for c in clauses if not known & set(c) and sum(said[n] not in _BEFORE for n in c) > 1 and not _left(said, c)
+    ]
     return bool(parses) and len(unread) > sum(not order for order in spans)
+
+
+def _left(said: Sequence[str], clause: range) -> bool:
+    """Whether the clause only says what is to stay as it is: "and leave the blind alone"."""
+    first = next((said[n] for n in clause if said[n] not in _BEFORE), "")
+    return first in ("leave", "don't", "not")
 
 
 # What stands behind a thing that is to be the other way round than the order has it.

@@ -90,8 +90,8 @@ def _one(word: str) -> float | None:
     return _NUMBERS.get(word)
 
 
-_MOST = frozenset("maximum max full highest brightest loudest top fully completely maximize maximise".split())
-_LEAST = frozenset("minimum min lowest dimmest quietest least bottom minimize minimise".split())
+_MOST = frozenset("maximum max full highest brightest loudest fastest top fully completely maximize maximise".split())
+_LEAST = frozenset("minimum min lowest dimmest quietest least bottom slowest minimize minimise".split())
 _LITTLE = frozenset("dim dark low quiet soft slow".split())
 _SHUT = frozenset("closed shut down".split())
 _LEVELS: Mapping[str, float] = MappingProxyType(

@@ -157,7 +157,9 @@ def test_two_processes_have_the_losses_of_one(tuned: tuple[int, Path], base: Pat
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(folder), rtol=2e-3)
     assert len(list((tmp_path / "two").glob("training/step-*/*.distcp"))) >= 4
     one, two = open_checkpoint(folder), open_checkpoint(tmp_path / "two")
-    np.testing.assert_allclose(two.load("layers.1.q.weight"), one.load("layers.1.q.weight"), atol=2e-2)
+    # Whole matrices: a single weight with next to no gradient may step either way (Adam), and does when the corpus changes.
+    for name in ("tok.weight", "layers.1.q.weight"):
+        assert np.linalg.norm(two.load(name) - one.load(name)) < 0.02 * np.linalg.norm(one.load(name))
 
 
 @pytest.mark.parametrize("tuned", [0], indirect=True, ids=["whole"])

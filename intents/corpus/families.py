@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from intents.corpus.casual import CASUAL
 from intents.corpus.everyday import EVERYDAY
+from intents.corpus.pastimes import PASTIMES
+from intents.corpus.rooms import ROOMS
 from intents.corpus.spoken import SPOKEN, Family
 
 ON = "(turn|turn|turn|switch|put|power|flip|flick) on"
@@ -1509,4 +1511,6 @@ PLAIN: tuple[Family, ...] = (
     ),
 )
 # By name, so that a training can do without one of them and be scored on it.
-FAMILIES: dict[str, tuple[Family, ...]] = {"plain": PLAIN, **SPOKEN, "casual": CASUAL, "everyday": EVERYDAY}
+FAMILIES: dict[str, tuple[Family, ...]] = {
+    "plain": PLAIN, **SPOKEN, "casual": CASUAL, "everyday": EVERYDAY, "rooms": ROOMS, "pastimes": PASTIMES,
+}  # fmt: skip

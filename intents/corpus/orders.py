@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from intents.corpus import pastimes, rooms
 from intents.corpus.agreed import agreed
 from intents.corpus.common_home import homes
 from intents.corpus.families import FAMILIES
@@ -77,4 +78,4 @@ def order(rng: random.Random, rows: Rows = ORDERS) -> tuple[str, Parse]:
     return spoken(rows.draw(rng), rng)
 
 
-_home = homes(SAMPLER.extended({"inner": lambda rng: order(rng)[0]}))
+_home = homes(SAMPLER.extended({**rooms.FILLERS, **pastimes.FILLERS, "inner": lambda rng: order(rng)[0]}))

@@ -19,6 +19,7 @@ from intents.corpus.mended import cut, declined, mended
 from intents.corpus.orders import ORDERS, ROWS, order
 from intents.corpus.phrases import Dice, Filler, squeeze
 from intents.corpus.questions import question
+from intents.corpus.talk import talk
 from intents.line import FLAGS, Parse, words, write
 from intents.parts import VERBS
 
@@ -234,16 +235,18 @@ def joined(parts: list[str], rng: random.Random) -> str:
 def _several(rng: random.Random) -> tuple[str, list[Parse]]:
     """Two to six commands in one sentence, with or without a verb or a thing shared."""
     r = rng.random()
-    if r < 0.11:
+    if r < 0.21:
         return _side_by_side(rng)
-    if r < 0.58:
+    if r < 0.60:
         return _orders(rng)
     if r < 0.72:
         return _shared_verb(rng)
-    if r < 0.84:
+    if r < 0.83:
         return _shared_value(rng)
-    if r < 0.88:
+    if r < 0.86:
         return _listed(rng)
+    if r < 0.88:
+        return _timers(rng)
     return _shared_thing(rng)
 
 
@@ -258,7 +261,17 @@ def _orders(rng: random.Random) -> tuple[str, list[Parse]]:
     if rng.random() < 0.08:
         text, parses = question(rng)
         orders[-1] = (text, parses[0])
-    return joined([text for text, _ in orders], rng), [parse for _, parse in orders]
+    said = [text for text, _ in orders]
+    if rng.random() < 0.06:
+        said.insert(rng.randint(1, len(said)), some_home(rng).draw(_LEFT, rng).text)
+    return joined(said, rng), [parse for _, parse in orders]
+
+
+# What stays as it is, said between orders: no order itself.
+_LEFT = (
+    "(leave|keep) {the} {switchable} (on|alone|as it is|running|the way it is|for now)|(don't|do not|but don't) touch {the} {settable}|leave {the} {cover} (open|as it is|alone|for now)|"
+    "not {the} {switchable}|{the} {switchable} can stay (on|as it is|off)|{the} {lock} stays (locked|open|as it is)"
+)
 
 
 def _one_of_several(rng: random.Random) -> tuple[str, Parse]:
@@ -272,23 +285,36 @@ def _one_of_several(rng: random.Random) -> tuple[str, Parse]:
             return text, parse
 
 
-# What a thing is to be, said without a verb.
-_BECOME = (
-    ("turn_on", "switchable", "on"), ("turn_off", "switchable", "off"), ("turn_on", "lamps", "on"), ("turn_off", "lamps", "off"),
-    ("open", "cover", "open|up"), ("close", "cover", "closed|shut|down"), ("lock", "lock", "locked"), ("unlock", "lock", "unlocked"), ("set", "settable", ""),
+# What a thing is to be, said without a verb; what people say most stands more than once.
+_TERSE = (
+    ("turn_on", "{the} {what:switchable} on"), ("turn_on", "{the} {what:lamps} on"), ("turn_on", "{what:lamp} on"), ("turn_on", "{what:appliance} on"),
+    ("turn_off", "{the} {what:switchable} off"), ("turn_off", "{the} {what:lamps} off"), ("turn_off", "{what:lamp} off"), ("turn_off", "{what:appliance} off"),
+    ("open", "{the} {what:cover} (open|up)"), ("close", "{the} {what:cover} (closed|shut|down)"), ("lock", "{the} {what:lock} locked"), ("unlock", "{the} {what:lock} unlocked"),
+    ("set", "{the} {what:settable} [to|at|on] {to:percentage}"), ("set", "{what:settable} [to|at|on] {to:percent}"), ("set_color", "{the} {what:lamp} [to|in] {to:color}"),
+    ("set_color_temp", "{the} {what:lamp} [to|at] {to:white}"), ("set_temperature", "{the} {what:climate} [to|at] {to:degrees}"), ("set_volume", "{the} {what:media} volume [to|at] {to:percent}"),
+    ("media_pause", "{the} {what:media} on pause"), ("timer_start", "[a] {for:duration} timer"),
 )  # fmt: skip
 
 
 def _side_by_side(rng: random.Random) -> tuple[str, list[Parse]]:
-    """Two to four things, each with what it is to be, often with nothing between them."""
-    fill, said, parses = some_home(rng).fill, [], []
-    for _ in range(rng.choices((2, 3, 4), (60, 30, 10))[0]):
-        intent, filler, words_ = rng.choice(_BECOME)
-        what = fill(filler, rng)
-        become = rng.choice(words_.split("|")) or fill("percentage", rng)
-        said.append(squeeze(f"{fill('the', rng)} {what} {become}"))
-        parses.append(Parse(intent, {"what": what, "to": become} if intent == "set" else {"what": what}))
-    last = rng.choice((" ", " and ", " but ", " then "))
+    """Two to five things, each with what it is to be, mostly with nothing between them; now and then a whole order among them."""
+    draw, said, parses = some_home(rng).draw, [], []
+    alike = [rng.choice(_TERSE) for _ in range(2)] if rng.random() < 0.4 else _TERSE
+    for _ in range(rng.choices((2, 3, 4, 5), (48, 32, 15, 5))[0]):
+        if rng.random() < 0.15:
+            text, parse = order(rng)
+        else:
+            intent, template = rng.choice(alike)
+            phrase = draw(template, rng)
+            text, parse = phrase.text, Parse(intent, dict(phrase.slots))
+        said.append(squeeze(text))
+        parses.append(parse)
+    if (
+        parses[-1].intent in ("turn_on", "turn_off") and rng.random() < 0.15
+    ):  # "lamp off and the fan too": what it is to be is left out
+        too = some_home(rng).draw("(and|and|and oh|oh and|and also) {the} {what:lamp} (too|as well)", rng)
+        return f"{' '.join(said)} {too.text}", [*parses, Parse(parses[-1].intent, dict(too.slots))]
+    last = rng.choice((" ", " ", " and ", " and ", " but ", " then "))
     return " ".join(said[:-1]) + last + said[-1], parses
 
 
@@ -342,6 +368,24 @@ def _listed(rng: random.Random) -> tuple[str, list[Parse]]:
     return SAMPLER.draw(text, rng).text, [Parse(intent, {"item": item, "list": where}) for item in items]
 
 
+_TIMERS = (
+    "{for:duration} [timer] for the {called:timername}", "a {for:duration} timer for [the] {called:timername}", "a {called:timername} timer for {for:duration}", "the {called:timername} in {for:duration}",
+    "{for:duration} for [the] {called:timername}", "one for {for:duration}", "a {for:duration} timer",
+)  # fmt: skip
+
+
+def _timers(rng: random.Random) -> tuple[str, list[Parse]]:
+    """Two timers in one sentence, the second mostly without its noun."""
+    verb = rng.choice(
+        ("set", "start", "set a timer", "i need", "set timers", "two timers", "put on", "time", "give me", "")
+    )
+    one, two = (SAMPLER.draw(rng.choice(_TIMERS), rng) for _ in range(2))
+    text = (
+        f"{verb} {one.text} {rng.choice(('and', 'and', 'and', 'and another', 'then', 'plus', 'and also'))} {two.text}"
+    )
+    return squeeze(text), [Parse("timer_start", dict(phrase.slots)) for phrase in (one, two)]
+
+
 _PLACED = (
     ("turn_on", "turn on|switch on|put on", "lights|lamps|fans|heaters|lights"), ("turn_off", "turn off|switch off|shut off|kill", "lights|lamps|fans|heaters|lights"),
     ("open", "open|raise", "blinds|curtains|shutters|windows|shades"), ("close", "close|shut|lower", "blinds|curtains|shutters|windows|shades"),
@@ -370,7 +414,10 @@ def _shared_value(rng: random.Random) -> tuple[str, list[Parse]]:
     la, lb = fill("lamp", rng), fill("lamp", rng)
     v, w, c, d = fill("percentage", rng), fill("percentage", rng), fill("color", rng), fill("color", rng)
     down = rng.choice(("dim", "brighten", "dim"))
+    mine, hers = f"{fill('person', rng)}'s", f"{fill('person', rng)}'s"
     return rng.choice((
+        (f"{mine} lamp on {also} {hers} off", [Parse("turn_on", {"what": f"{mine} lamp"}), Parse("turn_off", {"what": hers})]),
+        (f"turn off {mine} light {also} {hers}", [Parse("turn_off", {"what": f"{mine} light"}), Parse("turn_off", {"what": hers})]),
         (f"set {rng.choice(('', 'both '))}{the} {a} {also} {the} {b} to {v}", [Parse("set", {"what": a, "to": v}), Parse("set", {"what": b, "to": v})]),
         (f"{down} {the} {la} {also} {the} {lb} to {v}", [Parse("set_brightness", {"what": la, "to": v}), Parse("set_brightness", {"what": lb, "to": v})]),
         (f"dim {the} {la} {also} {the} {lb}", [Parse("set_brightness", {"down": "", "what": la}), Parse("set_brightness", {"down": "", "what": lb})]),
@@ -514,7 +561,7 @@ def _chatter(rng: random.Random) -> tuple[str, list[Parse]]:
         return f"{rng.choice(_WHEN.split('|'))} {aside(rng)} {order(rng)[0]}", []
     if r < 0.18:
         return f"{order(rng)[0]} {rng.choice(_OFTEN.split('|'))}", []
-    return elsewhere(rng), []
+    return talk(rng) if rng.random() < 0.45 else elsewhere(rng), []
 
 
 # "the all the lights": a determiner too many.
@@ -523,7 +570,7 @@ _TWICE = re.compile(r"\b(?:the|my|our|this|that) (?=(?:all|every|each|both|any|e
 
 # What is drawn, how often of a thousand, and from where.
 _KINDS: tuple[tuple[int, str, Callable[[random.Random], tuple[str, list[Parse]]]], ...] = (
-    (185, "elsewhere", _chatter),
+    (200, "elsewhere", _chatter),
     (25, "cut", cut),
     (105, "question", question),
     (290, "several", _several),

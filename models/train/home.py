@@ -43,7 +43,7 @@ class Recipe:
     pieces: int = 2048
     context: int = 256
     batch_tokens: int = 6400
-    plan: Plan = field(default_factory=lambda: Plan(steps=9700, fall="linear"))
+    plan: Plan = field(default_factory=lambda: Plan(steps=10_400, fall="linear"))
 
     def __post_init__(self) -> None:
         try:
