@@ -455,6 +455,12 @@ def _cannot_that(found: Trouble, candidates: Sequence[Device]) -> str:
     return first_up(f"{found.words or 'it'} cannot do that{f' ({what})' if what else ''}.")
 
 
+def _bad_value(found: Trouble, candidates: Sequence[Device]) -> str:
+    known = list(dict.fromkeys(option.replace("_", " ") for d in candidates for option in d.options))
+    hint = f" It knows {listed(known[: 2 * SEVERAL])}." if known else ""
+    return f"I cannot set that{f' to {found.words}' if found.words else ''}.{hint}"
+
+
 _TROUBLES: Mapping[Because, Callable[[Trouble, Sequence[Device]], str]] = MappingProxyType(
     {
         Because.NOT_FOR_ME: lambda found, _: "That is nothing that I can do in this house.",
@@ -464,7 +470,7 @@ _TROUBLES: Mapping[Because, Callable[[Trouble, Sequence[Device]], str]] = Mappin
         Because.CANNOT: _cannot_that,
         Because.WHICH: _which,
         Because.WHICH_ROOM: lambda found, _: "In which room?",
-        Because.BAD_VALUE: lambda found, _: f"I cannot set that{f' to {found.words}' if found.words else ''}.",
+        Because.BAD_VALUE: _bad_value,
         Because.TOO_LONG: lambda found, _: "That was too long for me. Please say it in fewer words.",
     }
 )

@@ -142,7 +142,7 @@ class Phrase:
     floors: frozenset[str]
     here: bool
     whole_home: bool
-    unknown_place: bool = False
+    both: bool = False  # two of them are meant, no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class Index:
         )
         if whole:
             tokens = [t for t in tokens if t not in _WHOLE_HOME and t not in _ALL_OVER]
-        return Phrase(tuple(tokens), every, plural, frozenset(areas), frozenset(floors), here, whole)
+        return Phrase(tuple(tokens), every, plural, frozenset(areas), frozenset(floors), here, whole, "both" in said)
 
     def _up_or_down(self, word: str) -> set[str]:
         """Floors that "upstairs" or "downstairs" means where none is called so."""
@@ -396,7 +396,7 @@ def find(index: Index, text: str, where: str | None, area: str | None, fits: Fit
             return Found(tuple(joined))  # "the light in the hall", where one is called hall light
         phrase = Phrase(
             phrase.rest, phrase.every, phrase.plural, place.areas or phrase.areas, place.floors or phrase.floors,
-            place.here or phrase.here, place.whole_home or phrase.whole_home,
+            place.here or phrase.here, place.whole_home or phrase.whole_home, phrase.both,
         )  # fmt: skip
     quantified = tuple(t for t in whole_tokens if t not in _EVERY)
     for tokens in (quantified, phrase.rest):
@@ -446,11 +446,9 @@ def _described(index: Index, phrase: Phrase, fits: Fits, area: str | None) -> Fo
     many = phrase.every or phrase.plural or phrase.whole_home
     placed = bool(phrase.areas or phrase.floors or phrase.whole_home)
     if many:
-        found = [d for _, d in scored]
-        if placed or area is None:
-            return Found(tuple(found))
-        near_by = [d for d in found if d.area == area]
-        return Found(tuple(near_by or found))
+        near_by = [] if placed or area is None else [d for _, d in scored if d.area == area]
+        found = near_by or [d for _, d in scored]
+        return _two(found, tokens) if phrase.both else Found(tuple(found))
     best = max(score for score, _ in scored)
     top = [d for score, d in scored if score >= best - 0.005]
     if len(top) > 1 and not placed and area is not None and (near_by := [d for d in top if d.area == area]):
@@ -462,6 +460,13 @@ def _described(index: Index, phrase: Phrase, fits: Fits, area: str | None) -> Fo
         if all(d.kind in _TOGETHER for d in top) and (placed or area is not None):
             return Found(tuple(top))
     return _one_of(index, top, phrase, area)
+
+
+def _two(devices: list[Device], tokens: list[str]) -> Found:
+    """Both of them: of more than two those two that are called so; else it has to be asked which."""
+    called = [d for d in devices if set(words_of(d.name)) & set(tokens)]
+    devices = called if len(devices) > 2 and len(called) == 2 else devices
+    return Found(tuple(devices), ambiguous=len(devices) > 2)
 
 
 def _all_there(index: Index, phrase: Phrase, here: Fits, area: str | None) -> Found:

@@ -304,6 +304,8 @@ def _implied(parse: Parse, scene: _Scene, where: str | None) -> tuple[Device, ..
         found = Found(_around(scene, where, _is(Kind.LIGHT)))
     elif intent in ("turn_off", "toggle") and scene.area:
         found = find(scene.index, "everything here", None, scene.area, _can(Capability.ON_OFF))
+    elif intent == "open" and (where or scene.area):
+        found = _shading(scene, where)
     elif noun is None:
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, "", intent))
     else:
@@ -337,6 +339,15 @@ def _around(scene: _Scene, where: str | None, fits: Fits) -> tuple[Device, ...]:
         if not place.here:
             return tuple(scene.index.in_places(place, found))
     return tuple([d for d in found if scene.area and d.area == scene.area] or found)
+
+
+_SHADING = frozenset({"blind", "curtain", "shade", "shutter"})
+
+
+def _shading(scene: _Scene, where: str | None) -> Found:
+    """What keeps the sun out of the room: who wants light let in names no blind. Doors and gates are never meant."""
+    found = _around(scene, where, lambda d: d.kind is Kind.COVER and d.device_class in _SHADING)
+    return Found(tuple(d for d in found if where or d.area == scene.area))
 
 
 def _nearest(devices: tuple[Device, ...], scene: _Scene) -> Found:
@@ -442,17 +453,18 @@ def _slots(parse: Parse, intent: str, devices: tuple[Device, ...]) -> Slots:
         return {"area": parse.slots["where"]} if "where" in parse.slots else {}
     to, sign = parse.slots.get("to"), 1 if "up" in parse.slots else -1 if "down" in parse.slots else 0
     if to is not None:
-        return _absolute(intent, to, parse)
+        return _absolute(intent, to, devices)
     if sign and intent.startswith("set_"):
         default = _STEP.get(intent, 10)
         return {"delta": sign * values.change(parse.slots.get("by", ""), default)}
     return {}
 
 
-def _absolute(intent: str, to: str, parse: Parse) -> Slots:
-    value = _VALUES[intent](to) if intent in _VALUES else to
+def _absolute(intent: str, to: str, devices: tuple[Device, ...]) -> Slots:
+    value = _mode(to, devices) if intent == "set_mode" else _VALUES[intent](to) if intent in _VALUES else to
     if value is None:
-        raise _StopError(Trouble(Because.BAD_VALUE, to, intent))
+        knowing = tuple(d.id for d in devices if intent == "set_mode")
+        raise _StopError(Trouble(Because.BAD_VALUE, to, intent, knowing))
     return value if isinstance(value, dict) else {"value": value}
 
 
@@ -484,6 +496,7 @@ _TONES = MappingProxyType(
         "cozier": -500,
         "cosier": -500,
         "softer": -500,
+        "harsh": -500,
         "homelier": -500,
         "yellower": -500,
         "yellowish": -500,
@@ -506,9 +519,11 @@ def _tone(to: str) -> Slots | None:
     return None if white is None else {"kelvin": white}
 
 
-def _mode(to: str) -> str:
-    """The word of the mode: "dry mode" is dry."""
-    return " ".join(w for w in to.split() if w not in ("mode", "setting", "preset", "the")) or to
+def _mode(to: str, devices: tuple[Device, ...]) -> str | None:
+    """The device's own word for the mode, or the bare word ("dry mode" is dry) where it does not say which it knows."""
+    options = dict.fromkeys(option for d in devices for option in d.options)
+    bare = " ".join(w for w in to.split() if w not in ("mode", "setting", "preset", "the")) or to
+    return values.option(to, options) if options else bare
 
 
 def _intensity(to: str) -> float | str:
@@ -524,7 +539,7 @@ _VALUES: Mapping[str, Callable[[str], SlotValue | Slots | None]] = MappingProxyT
     {
         "set_brightness": _brightness, "set_position": values.share, "set_volume": values.share, "set_fan_speed": _speed,
         "set_humidity": values.share, "set_temperature": _temperature, "set_color": _color, "set_color_temp": _tone,
-        "set_interval": values.duration, "set_mode": _mode, "set_intensity": _intensity,
+        "set_interval": values.duration, "set_intensity": _intensity,
     }
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -259,6 +259,29 @@ def kelvin(text: str) -> int | None:
         return round(value)
     kept = [w for w in words if w not in ("light", "a", "the", "tone", "color", "colour")]
     return WHITES.get(kept[0]) if kept and all(w in WHITES for w in kept) else None
+
+
+# What people say for the words that devices have.
+_FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "heating": "heat", "hot": "heat", "warm": "heat", "cooling": "cool", "cold": "cool", "drying": "dry",
+        "automatic": "auto", "automatically": "auto", "sleeping": "sleep", "sleepy": "sleep", "economy": "eco",
+        "economic": "eco", "quiet": "silent", "boosted": "boost", "ventilation": "fan", "ventilate": "fan",
+    }
+)  # fmt: skip
+
+
+def option(text: str, options: Collection[str]) -> str | None:
+    """Which of a device's words is said, in its own spelling: "cooling mode" is cool, "fan" fan_only; None for no one of them."""
+    said = [w for w in text.casefold().replace("_", " ").split() if w not in ("mode", "setting", "preset", "the")]
+    known = {tuple(o.casefold().replace("_", " ").split()): o for o in options}
+    for words in (said, [_FORMS.get(w, w) for w in said]):
+        if tuple(words) in known:
+            return known[tuple(words)]
+        among = [o for parts, o in known.items() if words and set(words) <= set(parts)]
+        if len(among) == 1:
+            return among[0]
+    return None
 
 
 _SOMEWHAT: Mapping[str, float] = MappingProxyType(

@@ -302,3 +302,56 @@ def test_a_device_whose_room_nobody_named_may_be_in_the_one_that_is_said() -> No
     assert resolve(read("<turn_off><what> fan in the den"), placed).outcome is Outcome.REFUSE
     assert resolve(read("<turn_off><what> other fan in the den"), adrift).outcome is Outcome.REFUSE
     assert resolve(read("<unlock><what> door in the den"), adrift).outcome is Outcome.REFUSE
+
+
+SUNNY = home(
+    {
+        "areas": [{"name": "Den"}, {"name": "Hall"}],
+        "devices": [
+            {"id": f"cover.{name.lower().replace(' ', '_')}", "name": name, "kind": "cover", "capabilities": ["open_close"],
+             "device_class": made, "area": area}
+            for name, made, area in (
+                ("Blackout blind", "blind", "Den"), ("Roller blind", "blind", "Hall"), ("Awning", "shade", "Den"),
+                ("Trapdoor", "door", "Den"), ("Gate", "gate", "Hall"),
+            )
+        ]
+        + [{"id": "climate.den", "name": "Cooler", "kind": "climate", "capabilities": ["mode"], "options": ["cool", "fan_only"]}],
+    },
+    "sunny",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "area", "targets"),
+    [
+        (
+            "<close><what> both blinds",
+            None,
+            {"cover.blackout_blind", "cover.roller_blind"},
+        ),  # the awning is none of two
+        ("<close><what> blinds", None, {"cover.blackout_blind", "cover.roller_blind", "cover.awning"}),
+        (
+            "<open><where> den",
+            None,
+            {"cover.blackout_blind", "cover.awning"},
+        ),  # "let the sun into the den" opens no door
+        ("<open>", "Hall", {"cover.roller_blind"}),
+    ],
+)
+def test_blinds_that_are_counted_or_not_even_named(line: str, area: str | None, targets: set[str]) -> None:
+    (wish,) = resolve(read(line), SUNNY, area=area).wishes
+    assert set(wish.targets) == targets
+
+
+def test_both_of_three_has_to_be_asked() -> None:
+    assert resolve(read("<turn_off><what> both lights<where> kitchen"), HOME).outcome is Outcome.ACT
+    assert resolve(read("<turn_off><what> both lights"), HOME).outcome is Outcome.ASK
+    assert resolve(read("<open>"), SUNNY).outcome is Outcome.REFUSE
+
+
+def test_a_mode_is_one_that_the_device_has() -> None:
+    (wish,) = resolve(read("<set_mode><what> cooler<to> cooling mode"), SUNNY).wishes
+    assert dict(wish.slots) == {"value": "cool"}
+    trouble = resolve(read("<set_mode><what> cooler<to> sleep"), SUNNY).trouble
+    assert trouble is not None
+    assert (trouble.because, trouble.candidates) == (Because.BAD_VALUE, ("climate.den",))

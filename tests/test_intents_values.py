@@ -494,6 +494,24 @@ def test_any_words_have_a_value_within_bounds_or_none() -> None:
     assert found > 1000
 
 
+MODES = {
+    "auto": "auto", "auto mode": "auto", "automatic": "auto", "the heating mode": "heat", "cooling": "Cool", "fan": "fan_only",
+    "fan only": "fan_only",
+    "dry": None, "auto heat": None, "mode": None, "heat up": None, "": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "meant"), MODES.items())
+def test_the_words_of_a_device_in_its_own_spelling(text: str, meant: str | None) -> None:
+    assert values.option(text, ["heat", "Cool", "auto", "fan_only"]) == meant
+
+
+def test_a_word_of_the_device_goes_before_what_people_say_for_others() -> None:
+    assert values.option("quiet", ["quiet", "silent"]) == "quiet"
+    assert values.option("quiet", ["silent", "boost"]) == "silent"
+    assert values.option("fan", ["fan high", "fan low"]) is None
+
+
 @pytest.mark.parametrize("text", ["9" * 10_000, "a " * 5_000, "one hundred " * 1_000, "1/" * 5_000, "- " * 5_000])
 def test_what_is_very_long_is_no_value(text: str) -> None:
     assert values.number(text) is None
