@@ -20,7 +20,7 @@ def _classes(kind: Kind, classes: str) -> Fits:
 # What is sensed, by a word of the question in the singular.
 _SENSED: Mapping[str, Fits] = MappingProxyType(
     {
-        **dict.fromkeys("motion movement".split(), _classes(_BINARY, "motion")),
+        **dict.fromkeys("motion movement moving".split(), _classes(_BINARY, "motion")),
         **dict.fromkeys("occupancy occupied".split(), _classes(_BINARY, "occupancy")),
         "presence": _classes(_BINARY, "presence occupancy"),
         "smoke": _classes(_BINARY, "smoke"),

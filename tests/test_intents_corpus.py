@@ -17,6 +17,7 @@ from intents.corpus.mended import cut, declined, mended
 from intents.corpus.orders import ORDERS, ROWS, order, spoken
 from intents.corpus.phrases import Dice, Sampler, parse
 from intents.corpus.sample import stream
+from intents.corpus.talk import talk
 from intents.grammar import allows
 from intents.line import INTENTS, Parse, read, words, write
 
@@ -166,6 +167,19 @@ def test_an_order_that_waits_for_something_is_not_done_at_once() -> None:
     lines = [e.line for e in islice(stream(33), 30_000) if {"whenever", "weekdays", "dusk"} & set(e.words)]
     assert len(lines) > 20
     assert set(lines) == {"<none>"}
+
+
+def test_talk_is_never_an_order() -> None:
+    rng = random.Random(34)
+    talked = {tuple(words(talk(rng))) for _ in range(5000)}
+    assert len(talked) > 4000
+    assert not talked & {tuple(words(order(rng, ROWS)[0])) for _ in range(20_000)}
+
+
+def test_two_timers_in_one_sentence_each_have_their_time() -> None:
+    lines = [e.line for e in islice(stream(35), 30_000) if e.line.count("<timer_start>") == 2]
+    assert len(lines) > 20
+    assert all(line.count("<for>") >= 2 for line in lines)
 
 
 def test_a_template_remembers_its_spans() -> None:

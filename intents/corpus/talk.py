@@ -443,7 +443,7 @@ _IDIOMS = (
     "(lock|locked|locking) (horns|lips|stock and barrel|eyes across the room|your knees|up for life|him up and throw away the key)",
     "(unlock|unlocked|unlocking) (your potential|a new skill|level {n}|the mystery|my inner child|a core memory)",
     "(raise|raised|raising) (the roof|the bar|eyebrows|hell|your glasses|money for charity|the alarm about it|three kids)",
-    "(lower|lowered|lowering) (the bar|the tone|your sights|your guard|my standards)",
+    "(lower|lowered|lowering) (the bar|your sights|your guard|my standards)",
     "(pull|pulled) (the strings|the rug from under us|your socks up|a rabbit out of a hat|the wool over my eyes)",
     "(his silence|this|that|her face) (speaks|spoke) volumes [about {person}]",
     "(close shave|closed the deal|closing ranks|a close call|close but no cigar|close the book on it|that chapter is closed|closing time at the pub)",
