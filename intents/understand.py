@@ -19,6 +19,9 @@ MAX_WORDS = 60
 # of those that are not still mean the same; docs/own-sentences.md has the curve.
 THRESHOLD = 0.2
 SENSITIVE_THRESHOLD = 0.5
+# For a timer, an alarm or a list that nobody named: "in half an hour" is said of much, and no device has to be there for it.
+UNNAMED_THRESHOLD = 0.6
+_NAMED = frozenset("timer timers countdown alarm alarms list lists".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ async def understand(
     except LineError:
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     parses = _placed(tuple(repaired(parse, said, alone=len(written) == 1) for parse in written), said, home)
-    needed = max(threshold, SENSITIVE_THRESHOLD) if any(p.intent in SENSITIVE for p in parses) else threshold
+    needed = max(threshold, *(_needed(parse, said) for parse in parses), 0.0)
     # No other order begins so, and what is played is all the words that follow, however the model cut them.
     if said[0] == "play" and all(p.intent == "play_media" for p in parses):
         needed = 0.0
@@ -62,6 +65,14 @@ async def understand(
     if resolution.outcome is Outcome.ACT and unsure:
         resolution = _refusal(Because.NOT_UNDERSTOOD)
     return Understanding(resolution, line, confidence, parses)
+
+
+def _needed(parse: Parse, said: Sequence[str]) -> float:
+    """How sure the reading of this order has to be at least."""
+    if parse.intent in SENSITIVE:
+        return SENSITIVE_THRESHOLD
+    unnamed = parse.intent.startswith(("timer_", "alarm_", "list_")) and not _NAMED & set(said)
+    return UNNAMED_THRESHOLD if unnamed else 0.0
 
 
 def _placed(parses: tuple[Parse, ...], said: Sequence[str], home: Home) -> tuple[Parse, ...]:
