@@ -13,7 +13,7 @@ help:
 	@echo "make install-check  install into a fresh Debian, set up, take away again (root, debootstrap, some minutes)"
 	@echo "make arm64-check    the same for 64-bit ARM under QEMU, as far as to what sentences mean (root, half an hour)"
 	@echo "make deb     a Debian package for machines such as this; make deb-check tries it in a fresh Debian (root)"
-	@echo "make model   train the shipped model again from nothing (about 100 minutes on two cores)"
+	@echo "make model   train the shipped model again from nothing (about 110 minutes on two cores)"
 	@echo "make ears    small ears for hub demo --voice, trained on synthetic speech (about an hour and a quarter on two cores)"
 
 .venv/run.stamp: pyproject.toml deploy/environment.sh

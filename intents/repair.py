@@ -41,7 +41,7 @@ def repaired(parse: Parse, said: Words, *, alone: bool = True) -> Parse:
 
     `alone`: it is the only order of the sentence, so that words of no slot are nobody else's.
     """
-    for repair in (_delay, _state, _amount, _exception, _place, _lasting):
+    for repair in (_opened, _delay, _state, _amount, _exception, _place, _lasting):
         parse = repair(parse, said)
     return _played(parse, said, alone)
 
@@ -49,6 +49,19 @@ def repaired(parse: Parse, said: Words, *, alone: bool = True) -> Parse:
 def count(said: Words, run: Words) -> int:
     """How often the run of words occurs among the words."""
     return sum(1 for _ in places(said, run))
+
+
+_OPENS = {"turn_on": "open", "turn_off": "close"}
+_LIGHT = frozenset("light lights lamps lighting".split())
+
+
+def _opened(parse: Parse, said: Words) -> Parse:
+    """Who opens a plug does not switch it on; the light is what people of other tongues open and close."""
+    verb, what = _OPENS.get(parse.intent, ""), _span(parse, "what")
+    if not verb or not what or _LIGHT & set(what):
+        return parse
+    befores = [next((w for w in reversed(said[:at]) if w not in _SMALL), "") for at in places(said, what)]
+    return replace(parse, intent=verb) if befores and set(befores) == {verb} else parse
 
 
 def _delay(parse: Parse, _: Words) -> Parse:
