@@ -523,7 +523,7 @@ def _mode(to: str, devices: tuple[Device, ...]) -> str | None:
     """The device's own word for the mode, or the bare word ("dry mode" is dry) where it does not say which it knows."""
     options = dict.fromkeys(option for d in devices for option in d.options)
     bare = " ".join(w for w in to.split() if w not in ("mode", "setting", "preset", "the")) or to
-    return values.option(to, options) if options else bare
+    return values.option(bare, options) if options else bare
 
 
 def _intensity(to: str) -> float | str:

@@ -272,8 +272,8 @@ _FORMS: Mapping[str, str] = MappingProxyType(
 
 
 def option(text: str, options: Collection[str]) -> str | None:
-    """Which of a device's words is said, in its own spelling: "cooling mode" is cool, "fan" fan_only; None for no one of them."""
-    said = [w for w in text.casefold().replace("_", " ").split() if w not in ("mode", "setting", "preset", "the")]
+    """Which of a device's words is said, in its own spelling: "cooling" is cool, "fan" fan_only; None for no one of them."""
+    said = text.casefold().replace("_", " ").split()
     known = {tuple(o.casefold().replace("_", " ").split()): o for o in options}
     for words in (said, [_FORMS.get(w, w) for w in said]):
         if tuple(words) in known:

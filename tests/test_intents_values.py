@@ -495,9 +495,8 @@ def test_any_words_have_a_value_within_bounds_or_none() -> None:
 
 
 MODES = {
-    "auto": "auto", "auto mode": "auto", "automatic": "auto", "the heating mode": "heat", "cooling": "Cool", "fan": "fan_only",
-    "fan only": "fan_only",
-    "dry": None, "auto heat": None, "mode": None, "heat up": None, "": None,
+    "auto": "auto", "automatic": "auto", "heating": "heat", "cooling": "Cool", "fan": "fan_only", "fan only": "fan_only",
+    "dry": None, "auto heat": None, "heat up": None, "": None,
 }  # fmt: skip
 
 

@@ -309,9 +309,8 @@ def _side_by_side(rng: random.Random) -> tuple[str, list[Parse]]:
             text, parse = phrase.text, Parse(intent, dict(phrase.slots))
         said.append(squeeze(text))
         parses.append(parse)
-    if (
-        parses[-1].intent in ("turn_on", "turn_off") and rng.random() < 0.15
-    ):  # "lamp off and the fan too": what it is to be is left out
+    # "Lamp off and the fan too": what the last thing is to be is left out.
+    if parses[-1].intent in ("turn_on", "turn_off") and rng.random() < 0.15:
         too = some_home(rng).draw("(and|and|and oh|oh and|and also) {the} {what:lamp} (too|as well)", rng)
         return f"{' '.join(said)} {too.text}", [*parses, Parse(parses[-1].intent, dict(too.slots))]
     last = rng.choice((" ", " ", " and ", " and ", " but ", " then "))
