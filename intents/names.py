@@ -20,7 +20,7 @@ from intents.homes import Home
 from intents.line import places, words
 
 _EMPTY = frozenset(
-    "the a an and my our your his her their of in on at inside into to for from by with that this these those some "
+    "the a an and my our your his her he she their of in on at inside into to for from by with that this these those some "
     "please".split()
 )
 _EVERY = frozenset("all every each both everything any single entire whole".split())
@@ -264,6 +264,7 @@ class Index:
             "basement": -1,
             "cellar": -1,
             "ground": 0,
+            "main": 0,
             "first": 1,
             "second": 2,
             "third": 3,

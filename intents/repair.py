@@ -43,6 +43,7 @@ def repaired(parse: Parse, said: Words, *, alone: bool = True) -> Parse:
     """
     for repair in (_opened, _delay, _state, _amount, _exception, _place, _lasting):
         parse = repair(parse, said)
+    parse = _step(parse, said) if alone else parse
     return _played(parse, said, alone)
 
 
@@ -108,6 +109,28 @@ def _amount(parse: Parse, _: Words) -> Parse:
         return parse
     slot = "by" if {"up", "down"} & parse.slots.keys() else "to"
     return _with(parse, **{"what": " ".join(what), slot: " ".join(amount)})
+
+
+_MORE, _LESS = (
+    "brighter louder warmer hotter higher faster".split(),
+    "dimmer darker quieter softer cooler colder lower slower".split(),
+)
+_COMPARED = re.compile(rf"(?P<count>(?:\S+ ){{1,3}})(?P<unit>percent|%|degrees?) (?P<how>{'|'.join(_MORE + _LESS)})\b")
+
+
+def _step(parse: Parse, said: Words) -> Parse:
+    """ "Twenty percent dimmer" is a step of so much, also where the model took it for the value or left it out."""
+    found = _COMPARED.search(" ".join(said))
+    if found is None or not parse.intent.startswith("set") or "by" in parse.slots:
+        return parse
+    count = found["count"].split()
+    while count and number(" ".join(count)) is None:
+        count.pop(0)
+    by = " ".join((*count, found["unit"]))
+    if not count or parse.slots.get("to", by) not in (by, " ".join(count)):
+        return parse
+    slots = {slot: span for slot, span in parse.slots.items() if slot not in ("to", "up", "down")}
+    return replace(parse, slots={**slots, "up" if found["how"] in _MORE else "down": "", "by": by})
 
 
 def _exception(parse: Parse, said: Words) -> Parse:

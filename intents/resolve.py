@@ -578,6 +578,9 @@ def _lists(parse: Parse, scene: _Scene) -> Wish:
     if parse.intent in ("list_add", "list_complete", "list_remove") and "item" not in slots:
         raise _StopError(Trouble(Because.NOT_UNDERSTOOD, said, parse.intent))
     todo = [d for d in scene.index.home.devices if d.kind == Kind.TODO]
+    before = tuple(d.id for d in todo if d.id in scene.before)
+    if not said and before:
+        return Wish(parse.intent, before, slots)  # "tick off the dishes on chores and add the bins"
     bare = " ".join(w for w in said.split() if w not in ("list", "my", "the", "to", "do", "todo"))
     found = find(scene.index, said, None, None, _is(Kind.TODO)) if said else Found()
     if not found.devices and bare:

@@ -107,6 +107,8 @@ def _about(index: Index, what: str, quantity: str, state: str, where: str, area:
             return found  # whether a room is occupied
         if found := _gates(index, what, state):
             return found  # whether the garage is open
+        if quantity and (found := _by_quantity(index, quantity, what, area)):
+            return found  # how humid the bathroom is
     named = () if phrase.plural and len(phrase.rest) == 1 else _named(index, what, quantity, state)
     if named:
         return named

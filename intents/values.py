@@ -166,7 +166,7 @@ _SECONDS: Mapping[str, int] = MappingProxyType(
     {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "hr": 3600, "h": 3600, "day": 86400,
      "week": 604800}
 )  # fmt: skip
-_ABOUT = frozenset("the next another of about around exactly just full".split())
+_ABOUT = frozenset("the next another more extra of about around exactly just full".split())
 _FEW: Mapping[str, float] = MappingProxyType({"": 1, "a": 1, "an": 1, "couple": 2, "few": 3, "dozen": 12})
 
 

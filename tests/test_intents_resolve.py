@@ -33,6 +33,8 @@ CASES: list[Case] = [
     ("<set><up><what> cinema", None, "activate", {"scene.cinema"}, {}),
     ("<get_state><what> water sensors<state> wet", None, "get_state", {"binary_sensor.sink"}, {"state": "wet"}),
     ("<get_state><where> study humidity<quantity> value", None, "get_state", {"sensor.study_air"}, {"quantity": "value"}),
+    ("<get_state><what> study<quantity> humid", None, "get_state", {"sensor.study_air"}, {"quantity": "humid"}),
+    ("<vacuum_start><what> dusty he", None, "vacuum_start", {"vacuum.dusty"}, {}),
     ("<turn_off><what> lights on the upper floor", None, "turn_off", {"light.nursery", "light.study", "light.study2"}, {}),
     ("<turn_off><what> lights upstairs", None, "turn_off", {"light.nursery", "light.study", "light.study2"}, {}),
     ("<turn_off><what> study lights<but> desk lamp", None, "turn_off", {"light.study2"}, {}),
@@ -355,3 +357,32 @@ def test_a_mode_is_one_that_the_device_has() -> None:
     trouble = resolve(read("<set_mode><what> cooler<to> sleep"), SUNNY).trouble
     assert trouble is not None
     assert (trouble.because, trouble.candidates) == (Because.BAD_VALUE, ("climate.den",))
+
+
+def test_a_list_that_was_named_in_the_sentence_needs_no_name_again() -> None:
+    lists = home(
+        {
+            "devices": [
+                {"id": f"todo.{n}", "name": n, "kind": "todo", "capabilities": ["list"]}
+                for n in ("chores", "groceries")
+            ]
+        },
+        "lists",
+    )
+    said = read("<list_complete><item> dishes<list> groceries<and><list_add><item> eggs")
+    assert [w.targets for w in resolve(said, lists).wishes] == [("todo.groceries",)] * 2
+
+
+def test_upstairs_is_above_the_main_floor() -> None:
+    rooms = [
+        {"name": "Den", "floor": "Main floor"},
+        {"name": "Loft", "floor": "Second floor"},
+        {"name": "Gym", "floor": "Basement"},
+    ]
+    lamps = [
+        {"id": r["name"], "name": f"{r['name']} lamp", "kind": "light", "capabilities": ["on_off"], "area": r["name"]}
+        for r in rooms
+    ]
+    storeys = home({"areas": rooms, "devices": lamps}, "storeys")
+    assert resolve(read("<turn_off><what> lights upstairs"), storeys).wishes[0].targets == ("Loft",)
+    assert resolve(read("<turn_off><what> lights downstairs"), storeys).wishes[0].targets == ("Den", "Gym")

@@ -185,6 +185,7 @@ SHARES: dict[str, float | None] = {
 }
 
 DURATIONS: dict[str, int | None] = {
+    "five more minutes": 300,
     "a second": 1,
     "90 seconds": 90,
     "30s": 30,
