@@ -463,8 +463,8 @@ def _slots(parse: Parse, intent: str, devices: tuple[Device, ...]) -> Slots:
 def _absolute(intent: str, to: str, devices: tuple[Device, ...]) -> Slots:
     value = _mode(to, devices) if intent == "set_mode" else _VALUES[intent](to) if intent in _VALUES else to
     if value is None:
-        knowing = tuple(d.id for d in devices if intent == "set_mode")
-        raise _StopError(Trouble(Because.BAD_VALUE, to, intent, knowing))
+        knowing = devices if intent == "set_mode" else ()  # the reply says which modes they have
+        raise _StopError(Trouble(Because.BAD_VALUE, to, intent, tuple(d.id for d in knowing)))
     return value if isinstance(value, dict) else {"value": value}
 
 

@@ -55,7 +55,7 @@ async def understand(
     except LineError:
         return Understanding(_refusal(Because.NOT_UNDERSTOOD), line, confidence)
     parses = _placed(tuple(repaired(parse, said, alone=len(written) == 1) for parse in written), said, home)
-    needed = max(threshold, *(_needed(parse, said) for parse in parses), 0.0)
+    needed = max([threshold, *(_needed(parse, said) for parse in parses)])
     # No other order begins so, and what is played is all the words that follow, however the model cut them.
     if said[0] == "play" and all(p.intent == "play_media" for p in parses):
         needed = 0.0

@@ -164,7 +164,8 @@ def test_what_is_said_beside_an_order_asks_for_nothing_when_it_is_said_alone() -
 
 
 def test_an_order_that_waits_for_something_is_not_done_at_once() -> None:
-    lines = [e.line for e in islice(stream(33), 30_000) if {"whenever", "weekdays", "dusk"} & set(e.words)]
+    examples = [e for e in islice(stream(33), 20_000) if {"whenever", "daily", "dusk"} & set(e.words)]
+    lines = [e.line for e in examples if "<query> the daily" not in e.line]  # which is a podcast
     assert len(lines) > 20
     assert set(lines) == {"<none>"}
 

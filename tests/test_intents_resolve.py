@@ -326,17 +326,11 @@ SUNNY = home(
 @pytest.mark.parametrize(
     ("line", "area", "targets"),
     [
-        (
-            "<close><what> both blinds",
-            None,
-            {"cover.blackout_blind", "cover.roller_blind"},
-        ),  # the awning is none of two
+        # The awning is none of two.
+        ("<close><what> both blinds", None, {"cover.blackout_blind", "cover.roller_blind"}),
         ("<close><what> blinds", None, {"cover.blackout_blind", "cover.roller_blind", "cover.awning"}),
-        (
-            "<open><where> den",
-            None,
-            {"cover.blackout_blind", "cover.awning"},
-        ),  # "let the sun into the den" opens no door
+        # "Let the sun into the den" opens no door.
+        ("<open><where> den", None, {"cover.blackout_blind", "cover.awning"}),
         ("<open>", "Hall", {"cover.roller_blind"}),
     ],
 )
