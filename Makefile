@@ -41,7 +41,7 @@ demo-voice: .venv/voice.stamp
 
 test: .venv/test.stamp
 	@bash deploy/need_mosquitto.sh
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q
 
 check: .venv/train.stamp
 	$(BIN)/ruff format --check .
